@@ -1,0 +1,160 @@
+"""The graph of recorded operations, and the walk backwards through it: reverse-mode differentiation.
+
+Every operation on a tracked tensor leaves a `Node` that remembers its kernel, what the kernel saved, and the nodes its
+inputs came from. Nodes are numbered as they are made, so an input always has a smaller number than its result: visiting
+nodes in falling order of number is a topological order, without recursion and with each node visited once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidl.errors import GraphError, NotDifferentiableError
+from minidl.kernels import Kernel
+from minidl.memory import Array, Heap
+
+if TYPE_CHECKING:
+    from minidl.autodiff.tensor import Tensor
+
+HEAP = Heap()
+_numbers = itertools.count()
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+
+
+class Node:
+    """One recorded operation, or, with `kernel` None, a leaf: a tensor that gradients are asked for."""
+
+    __slots__ = ("kernel", "number", "parents", "results", "saved", "versions")
+
+    def __init__(
+        self,
+        kernel: Kernel | None = None,
+        saved: Any = None,
+        parents: tuple[Output | None, ...] = (),
+        results: tuple[Array, ...] | None = None,
+        versions: tuple[tuple[Tensor, int], ...] = (),
+    ) -> None:
+        self.number = next(_numbers)
+        self.kernel = kernel
+        self.saved = saved
+        self.parents = parents
+        # Kept for kernels with several results only: those that nobody used get a gradient of zeros.
+        self.results = results
+        self.versions = versions
+
+
+# A node and which of its results is meant.
+Output = tuple[Node, int]
+
+
+def next_number() -> int:
+    """A number larger than that of every node so far."""
+    return next(_numbers)
+
+
+def is_recording() -> bool:
+    """Whether operations on tracked tensors are recorded."""
+    return _recording.get()
+
+
+@contextmanager
+def recording(enabled: bool) -> Iterator[None]:
+    """Switch recording on or off inside a block."""
+    token = _recording.set(enabled)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def no_grad() -> AbstractContextManager[None]:
+    """Inside `with no_grad():` nothing is recorded: results are constants and memory is freed at once."""
+    return recording(False)
+
+
+class SecondDerivative(Kernel):
+    """Stands where a gradient came from, so that differentiating it again is an error and not a silent zero."""
+
+    def backward(self, *args: Any, **kwargs: Any) -> Any:
+        """Always an error, which names what to use."""
+        raise NotDifferentiableError(
+            "a gradient is not differentiable a second time by recording it: use minidl.hvp, minidl.hessian, or "
+            "minidl.jvp of minidl.grad(f)"
+        )
+
+
+def _ancestors(outputs: Iterable[Output], first_number: int) -> list[Node]:
+    """All nodes that the outputs depend on, the latest first; those older than `first_number` end the search."""
+    found = {node for node, _ in outputs}
+    pending = list(found)
+    while pending:
+        node = pending.pop()
+        if node.number >= first_number:
+            parents = {parent[0] for parent in node.parents if parent is not None} - found
+            found |= parents
+            pending.extend(parents)
+    return sorted(found, key=lambda node: node.number, reverse=True)
+
+
+def _check_versions(node: Node) -> None:
+    for tensor, version in node.versions:
+        if tensor.version != version:
+            raise GraphError(
+                f"{tensor!r} was assigned a new value after {type(node.kernel).__name__} had used it: compute the "
+                "gradient before the assignment, or run the forward pass again"
+            )
+
+
+def backpropagate(
+    targets: Sequence[tuple[Output, Array]], sources: Sequence[Output] | None = None, first_number: int = 0
+) -> dict[Output, Array]:
+    """Carry the gradient of each target back to the sources, or to all leaves.
+
+    Gives Σ over targets of (∂target/∂source)ᵀ·gradient for each source that a target depends on. Only operations on a
+    way from a source to a target are differentiated, and none older than `first_number`.
+    """
+    nodes = _ancestors([output for output, _ in targets], first_number)
+    wanted = set(sources if sources is not None else ((node, 0) for node in nodes if node.kernel is None))
+    useful = {node for node, _ in wanted}
+    steps = []
+    for node in reversed(nodes):
+        if node.number >= first_number and any(parent is not None and parent[0] in useful for parent in node.parents):
+            useful.add(node)
+            steps.append(node)
+
+    gradients: dict[Output, Array] = {}
+
+    def add(output: Output, gradient: Array) -> None:
+        gradients[output] = gradients[output] + gradient if output in gradients else gradient
+
+    for output, gradient in targets:
+        if output[0] in useful:
+            add(output, gradient)
+    for node in reversed(steps):
+        dy = _gradient_of_results(node, gradients)
+        if dy is None:
+            continue
+        _check_versions(node)
+        assert node.kernel is not None
+        for parent, dx in zip(node.parents, node.kernel.backward(HEAP, dy, node.saved), strict=True):
+            if parent is not None and dx is not None and parent[0] in useful:
+                add(parent, dx)
+        for slot in range(len(node.results or (None,))):
+            if (node, slot) not in wanted:
+                gradients.pop((node, slot), None)
+    return {output: gradient for output, gradient in gradients.items() if output in wanted}
+
+
+def _gradient_of_results(node: Node, gradients: dict[Output, Array]) -> Any:
+    """What the kernel's backward takes: one array, or a tuple with zeros for results nobody used; None if none was."""
+    if node.results is None:
+        return gradients.get((node, 0))
+    if not any((node, slot) in gradients for slot in range(len(node.results))):
+        return None
+    return tuple(gradients.get((node, slot), np.zeros_like(y)) for slot, y in enumerate(node.results))

@@ -1,0 +1,78 @@
+"""The mathematics: NumPy arrays in, NumPy arrays out, forward and backward side by side."""
+
+from minidl.kernels.activations import (
+    Elu,
+    Gelu,
+    GeneralRelu,
+    HardSigmoid,
+    LeakyRelu,
+    LogSoftmax,
+    Mish,
+    PRelu,
+    Relu,
+    Selu,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Softplus,
+    Softsign,
+    TanhGelu,
+)
+from minidl.kernels.arithmetic import Add, Divide, Maximum, Minimum, Multiply, Power, Subtract, Where
+from minidl.kernels.crossentropy import SigmoidCrossentropy, SoftmaxCrossentropy, SparseSoftmaxCrossentropy
+from minidl.kernels.elementary import (
+    Absolute,
+    Arccos,
+    Arccosh,
+    Arcsin,
+    Arcsinh,
+    Arctan,
+    Arctanh,
+    Clip,
+    Cos,
+    Cosh,
+    Erf,
+    Exp,
+    Expm1,
+    Log,
+    Log1p,
+    Negative,
+    Sign,
+    Sin,
+    Sinh,
+    Sqrt,
+    Square,
+    Tan,
+    Tanh,
+)
+from minidl.kernels.indexing import GetItem, NonDifferentiable, OneHot, Sort, Take
+from minidl.kernels.kernel import Kernel
+from minidl.kernels.linalg import Einsum, MatMul
+from minidl.kernels.noise import Dropout, RandomUniform
+from minidl.kernels.normalization import BatchNormalization, Standardization
+from minidl.kernels.reductions import CumSum, LogSumExp, Max, Mean, Min, Prod, StandardDeviation, Sum, Variance
+from minidl.kernels.shapes import (
+    BroadcastTo,
+    Cast,
+    Concatenate,
+    Flip,
+    Pad,
+    Repeat,
+    Reshape,
+    Split,
+    Stack,
+    Tile,
+    Transpose,
+)
+
+__all__ = [
+    "Absolute", "Add", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh", "BatchNormalization",
+    "BroadcastTo", "Cast", "Clip", "Concatenate", "Cos", "Cosh", "CumSum", "Divide", "Dropout", "Einsum", "Elu",
+    "Erf", "Exp", "Expm1", "Flip", "Gelu", "GeneralRelu", "GetItem", "HardSigmoid", "Kernel", "LeakyRelu", "Log",
+    "Log1p", "LogSoftmax", "LogSumExp", "MatMul", "Max", "Maximum", "Mean", "Min", "Minimum", "Mish", "Multiply",
+    "Negative", "NonDifferentiable", "OneHot", "PRelu", "Pad", "Power", "Prod", "RandomUniform", "Relu", "Repeat",
+    "Reshape", "Selu", "Sigmoid", "SigmoidCrossentropy", "Sign", "Silu", "Sin", "Sinh", "Softmax",
+    "SoftmaxCrossentropy", "Softplus", "Softsign", "Sort", "SparseSoftmaxCrossentropy", "Split", "Sqrt", "Square",
+    "Stack", "StandardDeviation", "Standardization", "Subtract", "Sum", "Take", "Tan", "Tanh", "TanhGelu", "Tile",
+    "Transpose", "Variance", "Where",
+]  # fmt: skip

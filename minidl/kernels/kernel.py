@@ -1,0 +1,71 @@
+"""What a kernel is, and the two pieces of arithmetic that many of them share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import NotDifferentiableError
+from minidl.memory import Array, Memory, Shape
+
+
+class Kernel:
+    """A function of NumPy arrays and its derivative, side by side.
+
+    A kernel is a frozen dataclass of its hyperparameters. It keeps the dtype it is given, never modifies its inputs,
+    takes its results from `memory` wherever NumPy can write into given room (or returns a view), and works on complex
+    numbers: where it compares, it compares real parts, and it never takes a modulus or a conjugate where the real
+    formula has none. The complex step (see `minidl.autodiff`) then differentiates it to machine precision.
+
+    A fused kernel also has a `reference(ops, *inputs)`: the composition of simpler operations that it replaces.
+    """
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """`forward(memory, *inputs)` gives `(y, saved)`: the output (a tuple for several) and what backward needs."""
+
+    def backward(self, *args: Any, **kwargs: Any) -> Any:
+        """`backward(memory, dy, saved)` gives a gradient for each input, `None` for one that cannot have any."""
+        raise NotDifferentiableError(f"{type(self).__name__.lower()} is not differentiable")
+
+
+def normalize_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """The axes as sorted non-negative numbers; `None` means all of them."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = (axis,) if isinstance(axis, int) else axis
+    return tuple(sorted(a % ndim for a in axes))
+
+
+def sum_axes(memory: Memory, x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
+    """Σx over the sorted `axes`.
+
+    Over the leading axes of floating-point numbers it is a product with a vector of ones: NumPy would add row after
+    row, which in float32 is both slower and less accurate.
+    """
+    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes)
+    dtype = x.dtype if x.dtype.kind in "fc" else np.add.reduce(x[:0].ravel()).dtype
+    total = memory.empty(shape, dtype)
+    k = len(axes)
+    if axes == tuple(range(k)) and 0 < k < x.ndim and x.dtype.kind in "fc" and x.flags.c_contiguous:
+        rows = math.prod(x.shape[:k])
+        columns = math.prod(x.shape[k:])
+        np.matmul(np.ones(rows, x.dtype), x.reshape(rows, columns), out=total.reshape(columns))
+    else:
+        np.add.reduce(x, axis=axes, keepdims=keepdims, out=total, dtype=dtype)
+    return total
+
+
+def unbroadcast(memory: Memory, dy: Array, shape: Shape) -> Array:
+    """The gradient of an input of `shape` that was broadcast to the shape of `dy`: the sum over its copies."""
+    if dy.shape == shape:
+        return dy
+    new = dy.ndim - len(shape)
+    stretched = tuple(a for a in range(dy.ndim) if a < new or shape[a - new] != dy.shape[a])
+    return sum_axes(memory, dy, stretched, keepdims=True).reshape(shape)
+
+
+def expand(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    """A reduced array with the reduced `axes` back in place as axes of size 1."""
+    return x if keepdims else np.expand_dims(x, axes)

@@ -1,0 +1,59 @@
+"""Random arrays, and the dropout that uses one.
+
+A kernel that draws holds its generator: run again, it draws again. What is done with the draw is a kernel of its own,
+without randomness, and is differentiated like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minidl.kernels.kernel import Kernel
+from minidl.memory import Array, Memory, Shape
+
+
+@dataclass(frozen=True)
+class RandomUniform(Kernel):
+    """y ~ U[low, high), of the dtype of x and of its shape, or of `shape`; not differentiable, constant in x."""
+
+    generator: np.random.Generator
+    low: float = 0.0
+    high: float = 1.0
+    shape: Shape | None = None
+
+    def forward(self, memory: Memory, x: Array) -> tuple[Array, None]:
+        dtype = np.float32 if x.real.dtype == np.float32 else np.float64
+        y = memory.empty(x.shape if self.shape is None else self.shape, dtype)
+        self.generator.random(dtype=dtype, out=y)
+        if (self.low, self.high) != (0.0, 1.0):
+            y *= self.high - self.low
+            y += self.low
+        return y, None
+
+    def backward(self, memory: Memory, dy: Array, saved: None) -> tuple[None]:
+        return (None,)
+
+
+@dataclass(frozen=True)
+class Dropout(Kernel):
+    """y = x/(1 − rate) where u ≥ rate, 0 elsewhere, with u uniform in [0, 1);  dx = dy/(1 − rate) where kept.
+
+    "Inverted" dropout: scaling in training keeps the expected value, and inference needs nothing. (Srivastava et al.
+    2014 scale at inference instead.) u broadcasts to x.
+    """
+
+    rate: float
+
+    def forward(self, memory: Memory, x: Array, u: Array) -> tuple[Array, Array]:
+        keep = u.real >= self.rate
+        return self._drop(memory, x, keep), keep
+
+    def backward(self, memory: Memory, dy: Array, keep: Array) -> tuple[Array, None]:
+        return self._drop(memory, dy, keep), None
+
+    def _drop(self, memory: Memory, x: Array, keep: Array) -> Array:
+        y = np.multiply(x, keep, out=memory.like(x))
+        y *= 1 / (1 - self.rate)
+        return y

@@ -1,0 +1,210 @@
+"""Activations, cross-entropies, batch normalization and dropout; the formulas stand in `minidl.kernels`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from minidl import kernels, random
+from minidl.autodiff.tensor import (
+    Tensor,
+    TensorLike,
+    apply,
+    apply_several,
+    as_tensor,
+    check_axis,
+    check_broadcast,
+    floating,
+    promote,
+)
+from minidl.errors import ArgumentError, DTypeError, ShapeError
+
+__all__ = [
+    "batch_normalization", "dropout", "elu", "gelu", "hard_sigmoid", "leaky_relu", "log_softmax", "mish", "prelu",
+    "relu", "selu", "sigmoid", "sigmoid_crossentropy", "silu", "softmax", "softmax_crossentropy", "softplus",
+    "softsign", "sparse_softmax_crossentropy", "standardize", "swish",
+]  # fmt: skip
+
+
+def sigmoid(x: TensorLike) -> Tensor:
+    """y = 1 / (1 + e⁻ˣ)."""
+    return apply(kernels.Sigmoid(), floating(x))
+
+
+def hard_sigmoid(x: TensorLike) -> Tensor:
+    """y = min(max(x/6 + ½, 0), 1)."""
+    return apply(kernels.HardSigmoid(), floating(x))
+
+
+def relu(
+    x: TensorLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Tensor:
+    """y = max(x, 0); in general `max_value` above it, x down to `threshold`, negative_slope·(x − threshold) below."""
+    if negative_slope == 0 and max_value is None and threshold == 0:
+        return apply(kernels.Relu(), floating(x))
+    top = math.inf if max_value is None else max_value
+    return apply(kernels.GeneralRelu(negative_slope, top, threshold), floating(x))
+
+
+def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
+    """y = x where x > 0, αx elsewhere."""
+    return apply(kernels.LeakyRelu(negative_slope), floating(x))
+
+
+def prelu(x: TensorLike, alpha: TensorLike) -> Tensor:
+    """y = x where x > 0, αx elsewhere, with α a tensor that broadcasts to x."""
+    x, alpha = promote(floating(x), alpha)
+    check_broadcast("prelu", x.shape, alpha.shape)
+    if np.broadcast_shapes(x.shape, alpha.shape) != x.shape:
+        raise ShapeError(f"prelu: α of shape {alpha.shape} does not broadcast to {x.shape}")
+    return apply(kernels.PRelu(), x, alpha)
+
+
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
+    """y = x where x > 0, α(eˣ − 1) elsewhere."""
+    return apply(kernels.Elu(alpha), floating(x))
+
+
+def selu(x: TensorLike) -> Tensor:
+    """y = 1.0507·elu(x, 1.6733)."""
+    return apply(kernels.Selu(), floating(x))
+
+
+def gelu(x: TensorLike, approximate: bool = True) -> Tensor:
+    """y = x·Φ(x), or its approximation by tanh (the default here, as in keras.ops; the activation's is exact)."""
+    return apply(kernels.TanhGelu() if approximate else kernels.Gelu(), floating(x))
+
+
+def silu(x: TensorLike, beta: float = 1.0) -> Tensor:
+    """y = x·σ(βx), also called swish."""
+    return apply(kernels.Silu(beta), floating(x))
+
+
+swish = silu
+
+
+def mish(x: TensorLike) -> Tensor:
+    """y = x·tanh(ln(1 + eˣ))."""
+    return apply(kernels.Mish(), floating(x))
+
+
+def softplus(x: TensorLike) -> Tensor:
+    """y = ln(1 + eˣ)."""
+    return apply(kernels.Softplus(), floating(x))
+
+
+def softsign(x: TensorLike) -> Tensor:
+    """y = x / (1 + |x|)."""
+    return apply(kernels.Softsign(), floating(x))
+
+
+def softmax(x: TensorLike, axis: int | tuple[int, ...] = -1) -> Tensor:
+    """yᵢ = e^xᵢ / Σⱼ e^xⱼ along `axis`; a row of −∞ gives equal parts."""
+    x = floating(x)
+    check_axis(axis, x.ndim)
+    return apply(kernels.Softmax(axis), x)
+
+
+def log_softmax(x: TensorLike, axis: int | tuple[int, ...] = -1) -> Tensor:
+    """yᵢ = xᵢ − ln Σⱼ e^xⱼ along `axis`."""
+    x = floating(x)
+    check_axis(axis, x.ndim)
+    return apply(kernels.LogSoftmax(axis), x)
+
+
+def softmax_crossentropy(logits: TensorLike, targets: TensorLike) -> Tensor:
+    """y = −Σₖ tₖ·ln softmax(logits)ₖ along the last axis: (…, classes), (…, classes) → (…)."""
+    logits, targets = promote(floating(logits), targets)
+    if logits.shape != targets.shape or not logits.ndim:
+        raise ShapeError(f"softmax_crossentropy: expected equal shapes, got {logits.shape} and {targets.shape}")
+    return apply(kernels.SoftmaxCrossentropy(), logits, targets)
+
+
+def sparse_softmax_crossentropy(logits: TensorLike, labels: TensorLike) -> Tensor:
+    """y = −ln softmax(logits)[label] along the last axis: (…, classes), integers (…) → (…)."""
+    logits, labels = floating(logits), as_tensor(labels)
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(f"sparse_softmax_crossentropy: expected integer labels, got dtype {labels.dtype}")
+    if logits.shape[:-1] != labels.shape or not logits.ndim:
+        raise ShapeError(
+            f"sparse_softmax_crossentropy: expected labels of shape {logits.shape[:-1]} for logits of shape "
+            f"{logits.shape}, got {labels.shape}"
+        )
+    classes = logits.shape[-1]
+    if labels.size and not (labels.data.min() >= 0 and labels.data.max() < classes):
+        raise ArgumentError(
+            f"sparse_softmax_crossentropy: expected labels from 0 to {classes - 1}, got {labels.data.min()} to "
+            f"{labels.data.max()}"
+        )
+    return apply(kernels.SparseSoftmaxCrossentropy(), logits, labels)
+
+
+def sigmoid_crossentropy(logits: TensorLike, targets: TensorLike) -> Tensor:
+    """y = −t·ln σ(x) − (1 − t)·ln(1 − σ(x)), element by element."""
+    logits, targets = promote(floating(logits), targets)
+    if logits.shape != targets.shape:
+        raise ShapeError(f"sigmoid_crossentropy: expected equal shapes, got {logits.shape} and {targets.shape}")
+    return apply(kernels.SigmoidCrossentropy(), logits, targets)
+
+
+def batch_normalization(
+    x: TensorLike, gamma: TensorLike, beta: TensorLike, axis: int | Sequence[int] = -1, epsilon: float = 1e-3
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(y, μ, σ²): y = γ(x − μ)/√(σ² + ε) + β with the mean and biased variance over all axes but `axis`."""
+    x, gamma, beta = promote(floating(x), gamma, beta)
+    kept = _kept_axes("batch_normalization", x, axis, gamma, beta)
+    y, mean, variance = apply_several(kernels.BatchNormalization(epsilon, kept), x, gamma, beta)
+    return y, mean, variance
+
+
+def standardize(
+    x: TensorLike,
+    gamma: TensorLike,
+    beta: TensorLike,
+    mean: TensorLike,
+    variance: TensorLike,
+    axis: int | Sequence[int] = -1,
+    epsilon: float = 1e-3,
+) -> Tensor:
+    """y = γ(x − μ)/√(σ² + ε) + β with given μ and σ²: batch normalization at inference."""
+    x, gamma, beta, mean, variance = promote(floating(x), gamma, beta, mean, variance)
+    kept = _kept_axes("standardize", x, axis, gamma, beta, mean, variance)
+    return apply(kernels.Standardization(epsilon, kept), x, gamma, beta, mean, variance)
+
+
+def _kept_axes(name: str, x: Tensor, axis: int | Sequence[int], *parameters: Tensor) -> tuple[int, ...]:
+    """The axes that have statistics of their own, if all parameters have the sizes of x on them."""
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    check_axis(axes, x.ndim)
+    kept = tuple(sorted(a % x.ndim for a in axes))
+    expected = tuple(x.shape[a] for a in kept)
+    for parameter in parameters:
+        if parameter.shape != expected:
+            raise ShapeError(f"{name}: expected parameters of shape {expected} for {x.shape}, got {parameter.shape}")
+    return kept
+
+
+def dropout(
+    x: TensorLike,
+    rate: float,
+    noise_shape: Sequence[int | None] | None = None,
+    seed: int | np.random.Generator | None = None,
+) -> Tensor:
+    """y = x/(1 − rate) with probability 1 − rate, else 0.
+
+    `noise_shape` has size 1 (or None for the size of x) on each axis of x; along an axis of size 1 the elements are
+    kept or dropped together. `seed` is an integer, or a generator, which is advanced.
+    """
+    if not 0 <= rate < 1:
+        raise ArgumentError(f"dropout: expected 0 ≤ rate < 1, got {rate}")
+    x = floating(x)
+    shape = x.shape if noise_shape is None else tuple(x.shape[a] if n is None else n for a, n in enumerate(noise_shape))
+    if len(shape) != x.ndim or np.broadcast_shapes(shape, x.shape) != x.shape:
+        raise ShapeError(f"dropout: noise_shape {noise_shape} does not broadcast to {x.shape}")
+    if rate == 0:
+        return as_tensor(x)
+    generator = seed if isinstance(seed, np.random.Generator) else random.spawn("dropout", seed)
+    u = apply(kernels.RandomUniform(generator, shape=shape), x.detach())
+    return apply(kernels.Dropout(rate), x, u)
