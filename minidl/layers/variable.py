@@ -1,0 +1,95 @@
+"""`Variable`: a tensor with a name that can be assigned to: a weight, a moving average, an optimizer's slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minidl import config
+from minidl.autodiff.tensor import Tensor, TensorLike, plain
+from minidl.errors import DTypeError, ShapeError
+from minidl.memory import Shape
+
+
+class Variable(Tensor):
+    """A tensor with a name, that can be assigned to.
+
+    `initializer` is its first value, or a function `f(shape, dtype)` that makes it. A `trainable` variable is tracked:
+    every operation on it is recorded, and optimizers change it. A moving average is not trainable. `path` says where in
+    a model it stands: "dense_1/kernel".
+    """
+
+    __slots__ = ("_trainable", "name", "path")
+
+    def __init__(
+        self,
+        initializer: TensorLike | Callable[..., TensorLike],
+        shape: Shape | None = None,
+        dtype: npt.DTypeLike | None = None,
+        trainable: bool = True,
+        name: str = "variable",
+    ) -> None:
+        if callable(initializer):
+            if shape is None:
+                raise ShapeError(f"Variable {name!r}: an initializer needs a shape")
+            dtype = np.dtype(dtype or config.floatx())
+            value = np.asarray(plain(initializer(shape, dtype.name)))
+            if value.shape != tuple(shape):
+                raise ShapeError(f"Variable {name!r}: expected its initializer to give {tuple(shape)}, got {value.shape}")
+        else:
+            value = initializer
+        super().__init__(value, dtype)
+        # The variable owns its array: assigning to it must not write into the caller's.
+        self.data = np.array(self.data, order="C")
+        self.name = name
+        self.path = name
+        self._trainable = False
+        self.trainable = trainable
+
+    @property
+    def trainable(self) -> bool:
+        """Whether operations on the variable are recorded and optimizers change it."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        self.output = None
+        if self._trainable and self.dtype.kind in "fc":
+            self.track()
+
+    @property
+    def value(self) -> Tensor:
+        """The variable itself; Keras code reads its tensor here."""
+        return self
+
+    def assign(self, value: TensorLike) -> Variable:
+        """Give the variable a new value of its shape; it keeps its dtype."""
+        array = np.asarray(plain(value))
+        if array.shape != self.shape:
+            raise ShapeError(f"assign to {self.path!r}: expected shape {self.shape}, got {array.shape}")
+        if not np.can_cast(array.dtype, self.dtype, "same_kind"):
+            raise DTypeError(f"assign to {self.path!r}: cannot turn {array.dtype} into {self.dtype} without loss")
+        np.copyto(self.data, array, casting="same_kind")
+        self.version += 1
+        return self
+
+    def assign_add(self, value: TensorLike) -> Variable:
+        """Add to the value."""
+        return self.assign(self.data + np.asarray(plain(value)))
+
+    def assign_sub(self, value: TensorLike) -> Variable:
+        """Subtract from the value."""
+        return self.assign(self.data - np.asarray(plain(value)))
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, trainable={self.trainable}>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        copy = Variable(self.data, trainable=self.trainable, name=self.name)
+        copy.path = self.path
+        memo[id(self)] = copy
+        return copy
