@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import warnings
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TypeVar
@@ -73,6 +74,11 @@ class MissingExtraError(MiniDLError, ImportError):
 
 class MiniDLWarning(UserWarning):
     """The category of every warning minidl gives."""
+
+
+def warn_old_name(old: str, new: str) -> None:
+    """Say, once for each place that uses it, that `old` works and is called `new` today."""
+    warnings.warn(f"{old} is an old spelling, which works; today it is {new}", MiniDLWarning, stacklevel=3)
 
 
 def unknown_name(kind: str, name: object, names: Iterable[str]) -> UnknownNameError:

@@ -1,0 +1,141 @@
+"""The layers that every network has: input, dense, and an activation by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import activations, initializers, ops
+from minidl.autodiff.tensor import Tensor
+from minidl.errors import ArgumentError, ShapeError
+from minidl.layers.layer import Layer, OpenShape
+from minidl.layers.variable import Variable
+
+
+class InputLayer(Layer):
+    """Says which shape a network expects; passes its input on.
+
+    `shape` has the sizes without the batch, None for one that is open; `batch_shape` with it.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
+        batch_shape: Sequence[int | None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("name", None)
+        super().__init__(**kwargs)
+        if (shape is None) == (batch_shape is None):
+            raise ArgumentError("Input: expected either shape (without the batch) or batch_shape (with it)")
+        full = (batch_size, *_sizes(shape)) if batch_shape is None else tuple(batch_shape)  # type: ignore[arg-type]
+        if any(n is not None and (not isinstance(n, (int, np.integer)) or n < 0) for n in full):
+            raise ArgumentError(f"Input: expected sizes ≥ 0, or None for an open one, got {full}")
+        self.batch_input_shape = full
+        self.built = True
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The input itself, if its shape fits."""
+        expected = self.batch_input_shape or ()
+        fits = len(expected) == inputs.ndim and all(
+            n is None or n == m for n, m in zip(expected, inputs.shape, strict=True)
+        )
+        if not fits:
+            raise ShapeError(f"{self.name!r} expects inputs of shape {expected}, got {inputs.shape}")
+        return inputs
+
+    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
+        """The same shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The shape, with the batch."""
+        return {"batch_shape": list(self.batch_input_shape or ()), "dtype": self.dtype, "name": self.name}
+
+
+def _sizes(shape: Sequence[int | None] | int) -> tuple[int | None, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def Input(
+    shape: Sequence[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    name: str | None = None,
+    batch_shape: Sequence[int | None] | None = None,
+) -> InputLayer:
+    """Says which shape a network expects, as its first entry: `Sequential([Input((28, 28)), Flatten(), …])`."""
+    return InputLayer(shape, batch_size, batch_shape, dtype=dtype, name=name)
+
+
+class Dense(Layer):
+    """y = activation(x·W + b): every output sees every input feature.
+
+    (…, features) → (…, units), W of shape (features, units), b of shape (units,).
+    """
+
+    kernel: Variable
+    bias: Variable | None
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units < 1:
+            raise ArgumentError(f"Dense: expected units to be an integer ≥ 1, got {units!r}")
+        self.units = int(units)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+
+    def build(self, input_shape: OpenShape) -> None:
+        """Make W and b."""
+        if len(input_shape) < 2 or input_shape[-1] is None:
+            raise ShapeError(f"Dense {self.name!r} needs inputs (batch, …, features) with known features, got {input_shape}")
+        self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
+        super().build(input_shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """activation(x·W + b)."""
+        features = self.kernel.shape[0]
+        if inputs.ndim < 2 or inputs.shape[-1] != features:
+            flatten = inputs.ndim > 2 and math.prod(inputs.shape[1:]) == features
+            hint = "add Flatten() before it" if flatten else f"expected (batch, …, {features})"
+            raise ShapeError(f"Dense {self.name!r} was built for {features} features but got {inputs.shape}: {hint}")
+        outputs = ops.matmul(inputs, self.kernel)
+        if self.bias is not None:
+            outputs = outputs + self.bias
+        return outputs if self.activation is activations.linear else self.activation(outputs)
+
+    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
+        """(…, features) → (…, units)."""
+        return (*input_shape[:-1], self.units)
+
+
+class Activation(Layer):
+    """y = activation(x), the activation a string or a function."""
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """activation(x)."""
+        result: Tensor = self.activation(inputs)
+        return result
+
+    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
+        """The same shape."""
+        return input_shape

@@ -1,0 +1,25 @@
+"""Names that layers and models get by themselves: "dense", "dense_1", … as in Keras."""
+
+from __future__ import annotations
+
+import re
+
+_counts: dict[str, int] = {}
+
+
+def snake_case(name: str) -> str:
+    """"BatchNormalization" → "batch_normalization", spelled as Keras does ("PReLU" → "p_re_lu")."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def unique_name(base: str) -> str:
+    """`base`, and after that base_1, base_2, …"""
+    count = _counts.get(base, 0)
+    _counts[base] = count + 1
+    return f"{base}_{count}" if count else base
+
+
+def reset_names() -> None:
+    """Start counting anew: the next Dense is "dense" again."""
+    _counts.clear()

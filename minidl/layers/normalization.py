@@ -1,0 +1,101 @@
+"""Batch normalization as a layer: statistics of the batch in training, moving averages at inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import initializers, ops
+from minidl.autodiff.tensor import Tensor
+from minidl.errors import ArgumentError, ShapeError
+from minidl.layers.layer import Layer, OpenShape
+from minidl.layers.variable import Variable
+
+
+class BatchNormalization(Layer):
+    """y = γ(x − μ)/√(σ² + ε) + β, with statistics for each position on `axis`.  (Ioffe & Szegedy 2015)
+
+    In training μ and σ² are those of the batch, and the moving averages follow: moving ← moving·momentum +
+    batch·(1 − momentum). At inference, and where `trainable` is False, μ and σ² are the moving averages. σ² is the biased
+    variance throughout, as in Keras; the paper (Algorithm 2, line 10) has m/(m − 1) times it at inference.
+
+    `center` and `scale` say whether there are β and γ. `axis` is one axis or several (the features, last by default); the
+    parameters have the sizes of the input on it. Variables: gamma, beta, moving_mean, moving_variance.
+    """
+
+    gamma: Variable | None
+    beta: Variable | None
+    moving_mean: Variable
+    moving_variance: Variable
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= momentum <= 1:
+            raise ArgumentError(f"BatchNormalization: expected 0 ≤ momentum ≤ 1, got {momentum}")
+        if not epsilon >= 0:
+            raise ArgumentError(f"BatchNormalization: expected epsilon ≥ 0, got {epsilon}")
+        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    def build(self, input_shape: OpenShape) -> None:
+        """Make γ and β, and the moving averages."""
+        shape = self._parameter_shape(input_shape)
+        self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma") if self.scale else None
+        self.beta = self.add_weight(shape, self.beta_initializer, name="beta") if self.center else None
+        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, name="moving_mean")
+        self.moving_variance = self.add_weight(
+            shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
+        )
+        super().build(input_shape)
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """The normalized input."""
+        shape = self.moving_mean.shape
+        if self._parameter_shape(inputs.shape) != shape:
+            raise ShapeError(f"{self.name!r} was built for sizes {shape} on axis {self.axis} but got {inputs.shape}")
+        gamma = ops.ones(shape, self.dtype) if self.gamma is None else self.gamma
+        beta = ops.zeros(shape, self.dtype) if self.beta is None else self.beta
+        if not (training and self.trainable):
+            return ops.standardize(inputs, gamma, beta, self.moving_mean, self.moving_variance, self.axis, self.epsilon)
+        outputs, mean, variance = ops.batch_normalization(inputs, gamma, beta, self.axis, self.epsilon)
+        self._follow(self.moving_mean, mean)
+        self._follow(self.moving_variance, variance)
+        return outputs
+
+    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
+        """The same shape."""
+        return input_shape
+
+    def _follow(self, moving: Variable, batch: Tensor) -> None:
+        """moving ← moving·momentum + batch·(1 − momentum), outside of what is differentiated."""
+        moving.assign(moving.data * self.momentum + batch.data.real * (1 - self.momentum))
+
+    def _parameter_shape(self, input_shape: OpenShape) -> tuple[int, ...]:
+        axes = np.atleast_1d(self.axis)
+        if any(not -len(input_shape) <= a < len(input_shape) for a in axes):
+            raise ShapeError(f"{self.name!r}: axis {self.axis} does not exist in inputs of shape {input_shape}")
+        sizes = [input_shape[a] for a in sorted(a % len(input_shape) for a in axes)]
+        if None in sizes:
+            raise ShapeError(f"{self.name!r}: the size of axis {self.axis} must be known, got {input_shape}")
+        return tuple(n for n in sizes if n is not None)

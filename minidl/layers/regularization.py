@@ -1,0 +1,43 @@
+"""Layers that act in training only, to keep a network from learning its data by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minidl import ops, random
+from minidl.autodiff.tensor import Tensor
+from minidl.errors import ArgumentError
+from minidl.layers.layer import Layer, OpenShape
+
+
+class Dropout(Layer):
+    """In training y = x/(1 − rate) with probability 1 − rate, else 0; at inference y = x.  (Srivastava et al. 2014)
+
+    `noise_shape` has size 1 (or None for the input's) on each axis; along an axis of size 1 elements are dropped together.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ArgumentError(f"Dropout: expected 0 ≤ rate < 1, got {rate}")
+        self.rate = rate
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.seed = seed
+        self._generator = random.spawn("dropout", seed)
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """The input, thinned out in training."""
+        if not training or self.rate == 0:
+            return inputs
+        return ops.dropout(inputs, self.rate, self.noise_shape, seed=self._generator)
+
+    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
+        """The same shape."""
+        return input_shape
