@@ -102,7 +102,7 @@ class Dense(Layer):
     def build(self, input_shape: OpenShape) -> None:
         """Make W and b."""
         if len(input_shape) < 2 or input_shape[-1] is None:
-            raise ShapeError(f"Dense {self.name!r} needs inputs (batch, …, features) with known features, got {input_shape}")
+            raise ShapeError(f"Dense {self.name!r} needs inputs (batch, …, features), got {input_shape}")
         self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
         self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
         super().build(input_shape)

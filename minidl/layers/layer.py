@@ -36,8 +36,9 @@ _scope: ContextVar[str] = ContextVar("scope", default="")
 class Layer:
     """The base of all layers; subclass it and write `__init__`, `build` and `call`.
 
-    `call(self, inputs, training=None)` may leave `training` out where it makes no difference. Calling the layer turns the
-    inputs into tensors of the layer's dtype, builds it if need be, and runs `call`. `trainable = False` freezes the weights.
+    `call(self, inputs, training=None)` may leave `training` out where it makes no difference. Calling the layer turns
+    the inputs into tensors of the layer's dtype, builds it if need be, and runs `call`. `trainable = False` freezes the
+    weights.
 
     The order of `variables`: the layer's own trainable ones, its own others, then those of the layers inside it, in the
     order in which they became attributes.
@@ -88,6 +89,7 @@ class Layer:
     # Calling.
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The output for these inputs; `training=True` makes layers behave as they do while learning."""
         args = map_leaves(self._as_input, args)
         training = kwargs.pop("training", None)
         training = _training.get() if training is None else bool(training)
@@ -158,7 +160,8 @@ class Layer:
             known: list[Any] = self._layers
         else:
             known = self._trainable_variables if item.trainable else self._non_trainable_variables
-        if not any(item is other for other in (*self._layers, *self._trainable_variables, *self._non_trainable_variables)):
+        tracked = (*self._layers, *self._trainable_variables, *self._non_trainable_variables)
+        if not any(item is other for other in tracked):
             known.append(item)
             if not self._trainable:
                 item.trainable = False
@@ -227,7 +230,7 @@ class Layer:
         """Assign values to all variables, in their order; nothing changes unless every shape fits."""
         arrays = [np.asarray(w) for w in weights]
         if len(arrays) != len(self.variables):
-            raise ShapeError(f"set_weights: {self.name!r} has {len(self.variables)} variables, got {len(arrays)} arrays")
+            raise ShapeError(f"set_weights: {self.name!r} has {len(self.variables)} weights, got {len(arrays)} arrays")
         for variable, array in zip(self.variables, arrays, strict=True):
             if variable.shape != array.shape:
                 raise ShapeError(f"set_weights: {variable.path!r} has shape {variable.shape}, got {array.shape}")
@@ -252,7 +255,7 @@ class Layer:
             for variable, value in zip(variables, values, strict=True):
                 tensor = as_tensor(value)
                 if tensor.shape != variable.shape:
-                    raise ShapeError(f"stateless_call: {variable.path!r} has shape {variable.shape}, got {tensor.shape}")
+                    raise ShapeError(f"stateless_call: {variable.path!r} has {variable.shape}, got {tensor.shape}")
                 # A call may assign to what is not trainable, and must not write into the caller's array.
                 variable.data = tensor.data if variable.trainable else tensor.data.copy()
                 variable.output = tensor.output

@@ -18,11 +18,11 @@ class BatchNormalization(Layer):
     """y = γ(x − μ)/√(σ² + ε) + β, with statistics for each position on `axis`.  (Ioffe & Szegedy 2015)
 
     In training μ and σ² are those of the batch, and the moving averages follow: moving ← moving·momentum +
-    batch·(1 − momentum). At inference, and where `trainable` is False, μ and σ² are the moving averages. σ² is the biased
-    variance throughout, as in Keras; the paper (Algorithm 2, line 10) has m/(m − 1) times it at inference.
+    batch·(1 − momentum). At inference, and where `trainable` is False, μ and σ² are the moving averages. σ² is the
+    biased variance throughout, as in Keras; the paper (Algorithm 2, line 10) has m/(m − 1) times it at inference.
 
-    `center` and `scale` say whether there are β and γ. `axis` is one axis or several (the features, last by default); the
-    parameters have the sizes of the input on it. Variables: gamma, beta, moving_mean, moving_variance.
+    `center` and `scale` say whether there are β and γ. `axis` is one axis or several (the features, last by default);
+    the parameters have the sizes of the input on it. Variables: gamma, beta, moving_mean, moving_variance.
     """
 
     gamma: Variable | None

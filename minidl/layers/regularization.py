@@ -14,7 +14,8 @@ from minidl.layers.layer import Layer, OpenShape
 class Dropout(Layer):
     """In training y = x/(1 − rate) with probability 1 − rate, else 0; at inference y = x.  (Srivastava et al. 2014)
 
-    `noise_shape` has size 1 (or None for the input's) on each axis; along an axis of size 1 elements are dropped together.
+    `noise_shape` has size 1 (or None for the input's) on each axis; along an axis of size 1 elements are dropped
+    together.
     """
 
     def __init__(

@@ -53,6 +53,6 @@ class Reshape(Layer):
         open_size = -1 in self.target_shape
         if elements != fixed if not open_size else not fixed or elements % fixed:
             raise ShapeError(
-                f"Reshape {self.name!r}: {elements} elements of a sample of shape {sizes} do not fill {self.target_shape}"
+                f"Reshape {self.name!r}: the {elements} elements of a sample {sizes} do not fill {self.target_shape}"
             )
         return tuple(elements // fixed if n == -1 else n for n in self.target_shape)

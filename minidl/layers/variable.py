@@ -38,7 +38,7 @@ class Variable(Tensor):
             dtype = np.dtype(dtype or config.floatx())
             value = np.asarray(plain(initializer(shape, dtype.name)))
             if value.shape != tuple(shape):
-                raise ShapeError(f"Variable {name!r}: expected its initializer to give {tuple(shape)}, got {value.shape}")
+                raise ShapeError(f"Variable {name!r}: its initializer gave {value.shape} instead of {tuple(shape)}")
         else:
             value = initializer
         super().__init__(value, dtype)

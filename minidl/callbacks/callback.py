@@ -1,0 +1,108 @@
+"""Callbacks: what is told of every step of training, and may look, write down, or stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from minidl.errors import ArgumentError
+
+Logs = dict[str, Any]
+
+
+class Callback:
+    """The base of all callbacks; override the hooks you need.
+
+    `fit` calls, in this order: on_train_begin; in every epoch on_epoch_begin, for every batch on_train_batch_begin and
+    on_train_batch_end, for the validation on_test_begin, on_test_batch_begin, on_test_batch_end and on_test_end, then
+    on_epoch_end; and at last on_train_end. `evaluate` calls the test hooks, `predict` the predict hooks. `epoch` and
+    `batch` count from 0. `logs` has the running means of the loss and metrics, those of the validation with "val_"
+    before their names. `self.model` is the model; `self.model.stop_training = True` ends training after the epoch.
+    """
+
+    model: Any = None
+    params: Logs
+
+    def set_model(self, model: Any) -> None:
+        """Called first, with the model to watch."""
+        self.model = model
+
+    def set_params(self, params: Logs) -> None:
+        """Called first, with {"verbose", "epochs", "steps"}."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before the first batch of an epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After the validation of an epoch."""
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of on_train_batch_begin."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Another name of on_train_batch_end."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a gradient step."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a gradient step."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before the first batch of an evaluation."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After the last batch of an evaluation."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of an evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of an evaluation."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before the first batch of a prediction."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After the last batch of a prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of a prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of a prediction."""
+
+
+class CallbackList:
+    """Several callbacks told of everything in their order: `callbacks("on_epoch_end", epoch, logs)`."""
+
+    def __init__(self, callbacks: Iterable[Callback], model: Any, params: Logs) -> None:
+        self._callbacks = list(callbacks)
+        for callback in self._callbacks:
+            if not isinstance(callback, Callback):
+                hint = ": make an instance of it" if isinstance(callback, type) else ""
+                raise ArgumentError(f"callbacks: expected Callback objects, got {callback!r}{hint}")
+        for callback in self._callbacks:
+            callback.set_params(params)
+            callback.set_model(model)
+
+    def __call__(self, hook: str, *args: Any) -> None:
+        """Call this hook of every callback."""
+        for callback in self._callbacks:
+            getattr(callback, hook)(*args)
+
+
+def as_callbacks(callbacks: Callback | Iterable[Callback] | None) -> list[Callback]:
+    """One callback, several or none as a list."""
+    if callbacks is None:
+        return []
+    return [callbacks] if isinstance(callbacks, Callback) else list(callbacks)

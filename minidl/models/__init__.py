@@ -1,0 +1,7 @@
+"""Models: layers that can be trained."""
+
+from minidl.models.files import load_model
+from minidl.models.model import Model
+from minidl.models.sequential import Sequential
+
+__all__ = ["Model", "Sequential", "load_model"]

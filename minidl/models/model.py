@@ -1,0 +1,299 @@
+"""`Model`: a layer that can be trained, evaluated, asked for predictions, and saved."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import optimizers, random
+from minidl.callbacks import Callback, CallbackList, History, ProgressBar
+from minidl.callbacks.callback import as_callbacks
+from minidl.errors import ArgumentError, NotBuiltError, NotCompiledError, unknown_name
+from minidl.layers.layer import Layer, OpenShape
+from minidl.memory import Array
+from minidl.models import files
+from minidl.models.summary import summarize
+from minidl.training import Data, Objective, as_data, evaluate, fit, predict, rehearse
+from minidl.training import test_step as take_test_step
+from minidl.training import train_step as take_train_step
+
+
+class Model(Layer):
+    """A layer with `compile`, `fit`, `evaluate`, `predict` and `save`; subclass it and write `call`."""
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: str | None = None) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.optimizer: Any = None
+        self._objective: Objective | None = None
+        self.stop_training = False
+        self.history: History | None = None
+
+    # Layers.
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers inside, in their order."""
+        return list(self._layers)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer with this name, or at this position."""
+        if (name is None) == (index is None):
+            raise ArgumentError("get_layer: expected either a name or an index")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ArgumentError(f"get_layer: {self.name!r} has {len(self.layers)} layers, got index {index}")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise unknown_name(f"layer of {self.name!r}", name, [layer.name for layer in self.layers])
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+    ) -> None:
+        """Print a table of the layers, their output shapes and numbers of weights."""
+        text = summarize(self, line_length, positions, show_trainable, expand_nested)
+        if print_fn is None:
+            sys.stdout.write(text)
+        else:
+            print_fn(text)
+
+    # Training.
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+    ) -> None:
+        """Say how to train: the optimizer, the loss and the metrics, as strings, objects or functions.
+
+        A loss is f(y_true, y_pred), a metric a list of such. `run_eagerly` makes every step run layer by layer, as it
+        does at present in any case.
+        """
+        objective = Objective(loss, metrics, weighted_metrics)
+        self.optimizer = optimizers.get(optimizer)
+        self._objective = objective
+        self.run_eagerly = run_eagerly
+
+    @property
+    def objective(self) -> Objective:
+        """What the model was compiled for."""
+        if self._objective is None:
+            raise NotCompiledError(f'{self.name!r} is not compiled: call compile(optimizer="sgd", loss=…) first')
+        return self._objective
+
+    @property
+    def loss(self) -> Any:
+        """The loss the model was compiled with."""
+        return self.objective.loss
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """What the numbers of `evaluate` are, in their order."""
+        return list(self.objective.results())
+
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Callback | Iterable[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: tuple[Any, ...] | Sequence[Any] | None = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
+    ) -> History:
+        """Train for the epochs from `initial_epoch` to `epochs`; gives the History.
+
+        x and y are arrays with one entry a sample, in batches of `batch_size` (32), in a new random order each epoch if
+        `shuffle`. `validation_data` is (x, y) or (x, y, sample_weight); `validation_split` takes the last samples
+        instead.
+        `class_weight` is {label: weight}. `steps_per_epoch` and `validation_steps` end a pass after so many batches.
+        `verbose` is 0 (silent), 1 or "auto" (a bar for every epoch) or 2 (a line for every epoch).
+
+        Data that is empty, not finite, of the wrong shape, or labelled with classes that do not exist is an error
+        before anything is learned.
+        """
+        objective = self.objective
+        data = as_data("fit", x, y, sample_weight)
+        validation = None
+        if validation_data is not None:
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+                raise ArgumentError("validation_data: expected (x, y) or (x, y, sample_weight)")
+            validation = as_data("validation_data", *validation_data)
+        elif validation_split:
+            data, validation = data.split(validation_split)
+        data = data.with_class_weight(class_weight)
+        size = _count("batch_size", batch_size, 32)
+        steps = min(data.steps(size), _count("steps_per_epoch", steps_per_epoch, data.steps(size)))
+        if _count("epochs", epochs, 1, least=0) < _count("initial_epoch", initial_epoch, 0, least=0):
+            raise ArgumentError(f"fit: epochs={epochs} is the last epoch and lies before initial_epoch={initial_epoch}")
+        for where, part in (("fit", data), ("validation_data", validation)):
+            if part is not None:
+                rehearse(self, where, part)
+        self.history = History()
+        bar = ProgressBar(_verbosity(verbose))
+        told = [self.history, *as_callbacks(callbacks), bar]
+        try:
+            fit(
+                self,
+                data,
+                validation,
+                CallbackList(told, self, {"verbose": _verbosity(verbose), "epochs": epochs, "steps": steps}),
+                batch_size=size,
+                epochs=range(initial_epoch, epochs),
+                generator=random.spawn("shuffling") if shuffle else None,
+                steps=steps,
+                validation_batch_size=_count("validation_batch_size", validation_batch_size, size),
+                validation_steps=validation_steps and _count("validation_steps", validation_steps, 1),
+                validation_freq=_count("validation_freq", validation_freq, 1),
+            )
+        finally:
+            bar.close()
+            objective.reset()
+        return self.history
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Callback | Iterable[Callback] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss and the metrics over the data: a number, a list with the loss first, or a dictionary."""
+        objective = self.objective
+        data = as_data("evaluate", x, y, sample_weight)
+        size = _count("batch_size", batch_size, 32)
+        rehearse(self, "evaluate", data)
+        bar, told = self._told(callbacks, verbose, data.steps(size), steps)
+        try:
+            results = evaluate(self, data, told, size, steps)
+        finally:
+            bar.close()
+            objective.reset()
+        return _as_asked(results, return_dict)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Callback | Iterable[Callback] | None = None,
+    ) -> Array:
+        """The outputs for all samples, as one array, in inference mode."""
+        data = as_data("predict", x, finite=False)
+        size = _count("batch_size", batch_size, 32)
+        bar, told = self._told(callbacks, verbose, data.steps(size), steps)
+        try:
+            return predict(self, data, told, size, steps)
+        finally:
+            bar.close()
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One gradient step; gives the loss and metrics of this batch as `evaluate` does."""
+        data = as_data("train_on_batch", x, y, sample_weight).with_class_weight(class_weight)
+        return self._on_batch(take_train_step, "train_on_batch", data, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """The loss and metrics of one batch as `evaluate` gives them; nothing is learned."""
+        data = as_data("test_on_batch", x, y, sample_weight)
+        return self._on_batch(take_test_step, "test_on_batch", data, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Array:
+        """The outputs for one batch."""
+        return self.predict(x, batch_size=max(len(x), 1), verbose=0)
+
+    def _on_batch(self, step: Callable[..., None], where: str, data: Data, return_dict: bool) -> Any:
+        rehearse(self, where, data)
+        self.objective.reset()
+        step(self, (data.x, data.y, data.sample_weight))
+        results = self.objective.results()
+        self.objective.reset()
+        return _as_asked(results, return_dict)
+
+    def _told(
+        self, callbacks: Callback | Iterable[Callback] | None, verbose: int | str, available: int, steps: int | None
+    ) -> tuple[ProgressBar, CallbackList]:
+        """The progress bar, and the list of callbacks it ends."""
+        taken = min(available, _count("steps", steps, available))
+        bar = ProgressBar(_verbosity(verbose))
+        params = {"verbose": bar.verbose, "epochs": 1, "steps": taken}
+        return bar, CallbackList([*as_callbacks(callbacks), bar], self, params)
+
+    # Files.
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the architecture, how it was compiled, and all weights to a `.minidl` file; `load_model` reads it."""
+        if not self.built:
+            raise NotBuiltError(f"save: {self.name!r} has no weights yet: build it or call it on data first")
+        files.save(self, filepath, overwrite)
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """How the model was compiled, as plain values; None if it was not, or with a function of one's own."""
+        return None if self._objective is None else files.compile_config(self.optimizer, self._objective)
+
+    @property
+    def input_shape(self) -> OpenShape:
+        """The shape of the inputs, None for an open size."""
+        if self.batch_input_shape is None:
+            raise NotBuiltError(f"{self.name!r} does not know its input shape yet: build it or call it on data first")
+        return self.batch_input_shape
+
+    @property
+    def output_shape(self) -> OpenShape:
+        """The shape of the outputs, None for an open size."""
+        return self.compute_output_shape(self.input_shape)
+
+
+def _as_asked(results: dict[str, Any], return_dict: bool) -> Any:
+    """The numbers as a dictionary, a list with the loss first, or, if it is one, as a number."""
+    if return_dict:
+        return dict(sorted(results.items()))
+    values = list(results.values())
+    return values if len(values) > 1 else values[0]
+
+
+def _count(name: str, value: int | None, default: int, least: int = 1) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ArgumentError(f"{name}: expected an integer ≥ {least}, got {value!r}")
+    return int(value)
+
+
+def _verbosity(verbose: int | str) -> int:
+    if verbose not in (0, 1, 2, "auto"):
+        raise ArgumentError(f'verbose: expected 0, 1, 2 or "auto", got {verbose!r}')
+    return 1 if verbose == "auto" else int(verbose)

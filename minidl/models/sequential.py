@@ -1,0 +1,110 @@
+"""`Sequential`: layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+from minidl.autodiff.tensor import Tensor
+from minidl.errors import ArgumentError, NotBuiltError, ShapeError
+from minidl.layers import InputLayer
+from minidl.layers.layer import Layer, OpenShape
+from minidl.models import files
+from minidl.models.model import Model
+
+
+class Sequential(Model):
+    """Layers one after the other: y = fₙ(… f₂(f₁(x))).
+
+    The weights are made as soon as the input shape is known: from an `Input` as first entry, from `input_shape=` of the
+    first layer, or from the first data. A layer may be in several models, which then share its weights.
+    """
+
+    def __init__(self, layers: Iterable[Layer] | None = None, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(name=name)
+        for layer in layers or ():
+            self.add(layer)
+        self.trainable = trainable
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer; nothing changes if it does not fit."""
+        if not isinstance(layer, Layer):
+            hint = f": write {layer.__name__}(…)" if isinstance(layer, type) else ""
+            raise ArgumentError(f"add: expected a layer, got {layer!r}{hint}")
+        if any(layer.name == other.name for other in self._layers):
+            raise ArgumentError(f"add: {self.name!r} already has a layer named {layer.name!r}: give it another name")
+        if isinstance(layer, InputLayer):
+            if self._layers or self.batch_input_shape is not None:
+                raise ArgumentError("add: Input says which shape the first layer gets, so it must come first")
+            self.batch_input_shape = layer.batch_input_shape
+            return
+        known = self.batch_input_shape if self._layers else self.batch_input_shape or layer.batch_input_shape
+        if known is not None:
+            shape = self._shape_after(self._layers, known)
+            with self.naming_scope():
+                layer.build_for(shape)
+            layer.compute_output_shape(shape)
+            self.batch_input_shape = known
+        self._track(layer)
+        self.built = known is not None
+
+    def pop(self) -> Layer:
+        """Remove the last layer and give it back."""
+        if not self._layers:
+            raise ArgumentError(f"pop: {self.name!r} has no layers")
+        return self._layers.pop()
+
+    def build(self, input_shape: OpenShape | Sequence[int | None]) -> None:
+        """Make the weights for inputs of this shape (batch first)."""
+        if not self._layers:
+            raise NotBuiltError(f"{self.name!r} has no layers: add some first")
+        shape = tuple(input_shape)
+        for layer in self._layers:
+            layer.build_for(shape)
+            shape = layer.compute_output_shape(shape)
+        self.batch_input_shape = (None, *tuple(input_shape)[1:])
+        super().build(self.batch_input_shape)
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """The output of the last layer."""
+        self._check_input(inputs)
+        for layer in self._layers:
+            inputs = layer(inputs, training=training)
+        return inputs
+
+    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
+        """The shape after the last layer."""
+        return self._shape_after(self._layers, input_shape)
+
+    def _shape_after(self, layers: list[Layer], shape: OpenShape) -> OpenShape:
+        for layer in layers:
+            shape = layer.compute_output_shape(shape)
+        return shape
+
+    def _check_input(self, inputs: Tensor) -> None:
+        expected = self.batch_input_shape or ()
+        fits = len(expected) == inputs.ndim and all(
+            n is None or n == m for n, m in zip(expected, inputs.shape, strict=True)
+        )
+        if not fits:
+            raise ShapeError(f"{self.name!r} expects inputs of shape {expected}, got {inputs.shape}")
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers' classes and configurations, and the input shape."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "batch_input_shape": self.batch_input_shape and list(self.batch_input_shape),
+            "layers": [files.layer_config(layer) for layer in self._layers],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        """A new model, with new weights, from what `get_config` gave."""
+        model = cls(name=config["name"])
+        if config["batch_input_shape"] is not None:
+            model.batch_input_shape = tuple(config["batch_input_shape"])
+        for part in config["layers"]:
+            model.add(files.layer_from_config(part, custom_objects))
+        model.trainable = config["trainable"]
+        return model
