@@ -24,7 +24,8 @@ class Sequential(Model):
         super().__init__(name=name)
         for layer in layers or ():
             self.add(layer)
-        self.trainable = trainable
+        if not trainable:
+            self.trainable = False
 
     def add(self, layer: Layer) -> None:
         """Append a layer; nothing changes if it does not fit."""
@@ -101,10 +102,9 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         """A new model, with new weights, from what `get_config` gave."""
-        model = cls(name=config["name"])
+        model = cls(trainable=config["trainable"], name=config["name"])
         if config["batch_input_shape"] is not None:
             model.batch_input_shape = tuple(config["batch_input_shape"])
         for part in config["layers"]:
             model.add(files.layer_from_config(part, custom_objects))
-        model.trainable = config["trainable"]
         return model
