@@ -1,3 +1,79 @@
-"""minidl: a deep-learning framework in pure NumPy, with every derivative proven."""
+"""minidl: a deep-learning framework in pure NumPy, with every derivative proven.
+
+The public names are those of Keras 3: `import minidl as keras` is meant to work.
+"""
+
+from minidl import (
+    activations,
+    callbacks,
+    config,
+    datasets,
+    errors,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+    random,
+    utils,
+)
+from minidl.autodiff import (
+    GradientTape,
+    Tensor,
+    grad,
+    gradcheck,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    no_grad,
+    value_and_grad,
+    vjp,
+)
+from minidl.initializers import Initializer
+from minidl.layers import Input, Layer, Variable
+from minidl.losses import Loss
+from minidl.metrics import Metric
+from minidl.models import Model, Sequential
+from minidl.optimizers import Optimizer
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "GradientTape",
+    "Initializer",
+    "Input",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Sequential",
+    "Tensor",
+    "Variable",
+    "activations",
+    "callbacks",
+    "config",
+    "datasets",
+    "errors",
+    "grad",
+    "gradcheck",
+    "hessian",
+    "hvp",
+    "initializers",
+    "jacobian",
+    "jvp",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "no_grad",
+    "ops",
+    "optimizers",
+    "random",
+    "utils",
+    "value_and_grad",
+    "vjp",
+]

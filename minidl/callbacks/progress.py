@@ -6,8 +6,6 @@ import sys
 import time
 from typing import Any
 
-from tqdm import tqdm
-
 from minidl.callbacks.callback import Callback, Logs
 
 _BAR = "{percentage:3.0f}%|{bar:14}| {n_fmt}/{total_fmt} {elapsed}{postfix}"
@@ -90,7 +88,14 @@ class ProgressBar(Callback):
 
     def _open(self) -> None:
         if self.verbose == 1:
-            self._bar = tqdm(total=self.params["steps"], bar_format=_BAR, file=sys.stdout, dynamic_ncols=True)
+            from tqdm import tqdm
+
+            # In a log file every refresh would stay, one after the other.
+            watched = sys.stdout.isatty() or "ipykernel" in sys.modules
+            self._bar = tqdm(
+                total=self.params["steps"], bar_format=_BAR, file=sys.stdout, dynamic_ncols=True,
+                mininterval=0.1 if watched else 60, miniters=1,
+            )  # fmt: skip
 
     def _advance(self, logs: Logs | None) -> None:
         if self._bar is not None:

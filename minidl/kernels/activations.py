@@ -21,9 +21,9 @@ SELU_SCALE = 1.0507009873554805
 
 
 def exp_minus_abs(x: Array, out: Array) -> Array:
-    """e^(−|x|), which never overflows."""
-    np.multiply(x, np.sign(x.real), out=out)
-    np.negative(out, out=out)
+    """e^(−|x|), which never overflows; e⁻ˣ at x = 0, so that a function smooth there stays so for complex numbers."""
+    np.negative(x, out=out)
+    np.copyto(out, x, where=x.real < 0)
     return np.exp(out, out=out)
 
 
@@ -39,7 +39,7 @@ def log_one_plus_exp(x: Array, out: Array) -> Array:
     """ln(1 + eˣ) = max(x, 0) + ln(1 + e^(−|x|))."""
     exp_minus_abs(x, out)
     log1p(out, out=out)
-    out += np.maximum(x, 0)
+    out += np.where(x.real >= 0, x, 0)
     return out
 
 
@@ -162,7 +162,7 @@ class Elu(Kernel):
         y = np.minimum(x, 0, out=memory.like(x))
         np.expm1(y, out=y)
         y *= self.alpha
-        np.copyto(y, x, where=positive)
+        np.copyto(y, x, where=x.real >= 0)
         return y, (positive, y)
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array]:
@@ -185,7 +185,7 @@ class Selu(Kernel):
         y = np.minimum(x, 0, out=memory.like(x))
         np.expm1(y, out=y)
         y *= SELU_ALPHA
-        np.copyto(y, x, where=positive)
+        np.copyto(y, x, where=x.real >= 0)
         y *= SELU_SCALE
         return y, (positive, y)
 
@@ -390,8 +390,9 @@ class LogSoftmax(Kernel):
     def forward(self, memory: Memory, x: Array) -> tuple[Array, Array]:
         axes = normalize_axes(self.axis, x.ndim)
         y, _ = shift_to_max(memory, x, axes)
-        total = sum_axes(memory, np.exp(y), axes, keepdims=True)
-        y -= np.log(total, out=total)
+        if x.size:
+            total = sum_axes(memory, np.exp(y), axes, keepdims=True)
+            y -= np.log(total, out=total)
         return y, y
 
     def backward(self, memory: Memory, dy: Array, y: Array) -> tuple[Array]:

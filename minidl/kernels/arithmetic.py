@@ -94,8 +94,7 @@ class Power(Kernel):
 
 def _select(memory: Memory, dy: Array, a: Array, b: Array, a_wins: Array) -> tuple[Array, Array]:
     """dy to the operand that was selected; operands that are equal share it."""
-    share = a_wins.astype(a.real.dtype)
-    share[np.broadcast_to(a.real == b.real, share.shape)] = 0.5
+    share = np.where(a.real == b.real, 0.5, a_wins).astype(dy.real.dtype)
     da = np.multiply(dy, share, out=memory.like(dy))
     db = np.subtract(dy, da, out=memory.like(dy))
     return unbroadcast(memory, da, a.shape), unbroadcast(memory, db, b.shape)

@@ -48,7 +48,7 @@ class Take(Kernel):
     axis: int = 0
 
     def forward(self, memory: Memory, x: Array, indices: Array) -> tuple[Array, tuple[Array, Shape]]:
-        return np.take(x, indices, axis=self.axis), (indices, x.shape)
+        return np.asarray(np.take(x, indices, axis=self.axis)), (indices, x.shape)
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Shape]) -> tuple[Array, None]:
         indices, shape = saved

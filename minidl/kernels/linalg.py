@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,8 @@ class MatMul(Kernel):
         da = self._product(memory, dy, _transpose(b_matrix))
         if b.ndim == 2 and a.ndim > 2:
             # One large product sums over the leading axes by itself.
-            db = self._product(memory, a.reshape(-1, a.shape[-1]).T, dy.reshape(-1, dy.shape[-1]))
+            rows = math.prod(a.shape[:-1])
+            db = self._product(memory, a.reshape(rows, a.shape[-1]).T, dy.reshape(rows, dy.shape[-1]))
         else:
             db = self._product(memory, _transpose(a_matrix), dy)
         da = unbroadcast(memory, da, a_matrix.shape)
@@ -80,5 +82,6 @@ class Einsum(Kernel):
         gradient.fill(0)
         unique = "".join(dict.fromkeys(letters))
         missing = tuple(k for k, c in enumerate(unique) if c not in reachable)
-        np.einsum(f"{letters}->{unique}", gradient)[...] = np.expand_dims(slope, missing)
+        diagonal = gradient if letters == unique else np.einsum(f"{letters}->{unique}", gradient)
+        diagonal[...] = np.expand_dims(slope, missing)
         return gradient

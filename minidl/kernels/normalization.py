@@ -112,7 +112,9 @@ class Standardization(Kernel):
         dbeta = sum_axes(memory, dy, averaged).reshape(gamma.shape)
         scale = gamma / std
         np.multiply(dy, scale.reshape(broadcastable), out=dx)
-        return dx, dgamma, dbeta, -scale * dbeta, -0.5 * scale * dgamma / std
+        dmean = np.multiply(dbeta, -scale, out=memory.like(dbeta))
+        dvariance = np.multiply(dgamma, -0.5 * scale / std, out=memory.like(dgamma))
+        return dx, dgamma, dbeta, dmean, dvariance
 
     def reference(self, ops: Any, x: Any, gamma: Any, beta: Any, mean: Any, variance: Any) -> Any:
         """The composition that the fused kernel replaces."""

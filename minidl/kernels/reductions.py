@@ -21,6 +21,11 @@ def _count(shape: Shape, axes: tuple[int, ...]) -> int:
     return count
 
 
+def _kept(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    """The shape of a reduced array that keeps its axes."""
+    return tuple(1 if a in axes else n for a, n in enumerate(shape))
+
+
 def _spread(memory: Memory, dy: Array, shape: Shape) -> Array:
     """dy, with its reduced axes as size 1, copied along them to `shape`."""
     dx = memory.empty(shape, dy.dtype)
@@ -113,7 +118,7 @@ class StandardDeviation(Kernel):
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array, int]) -> tuple[Array]:
         centred, y, n = saved
         dy = expand(dy, normalize_axes(self.axis, centred.ndim), self.keepdims)
-        slope = np.divide(dy, np.where(y == 0, 1, y) * (n or np.nan), out=memory.like(dy))
+        slope = np.divide(dy, np.where(y.real > 0, y, 1) * (n or 1), out=memory.like(dy))
         return (np.multiply(centred, slope, out=memory.like(centred)),)
 
     def reference(self, ops: Any, x: Any) -> Any:
@@ -138,7 +143,7 @@ class Max(Kernel):
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, tuple[Array, Array]]:
         axes = normalize_axes(self.axis, x.ndim)
-        y = np.max(x, axis=axes, keepdims=True)
+        y = np.maximum.reduce(x, axis=axes, keepdims=True, out=memory.empty(_kept(x.shape, axes), x.dtype))
         return y if self.keepdims else np.squeeze(y, axes), (x, y)
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array]:
@@ -156,7 +161,7 @@ class Min(Kernel):
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, tuple[Array, Array]]:
         axes = normalize_axes(self.axis, x.ndim)
-        y = np.min(x, axis=axes, keepdims=True)
+        y = np.minimum.reduce(x, axis=axes, keepdims=True, out=memory.empty(_kept(x.shape, axes), x.dtype))
         return y if self.keepdims else np.squeeze(y, axes), (x, y)
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array]:
@@ -214,8 +219,8 @@ def shift_to_max(memory: Memory, x: Array, axes: tuple[int, ...]) -> tuple[Array
     the limit of equal finite numbers.
     """
     if not x.size:
-        return memory.like(x), np.zeros([1 if a in axes else n for a, n in enumerate(x.shape)], x.dtype)
-    top = np.max(x, axis=axes, keepdims=True)
+        return memory.like(x), np.zeros(_kept(x.shape, axes), x.dtype)
+    top = np.maximum.reduce(x, axis=axes, keepdims=True, out=memory.empty(_kept(x.shape, axes), x.dtype))
     shifted = memory.like(x)
     if np.isfinite(top).all():
         np.subtract(x, top, out=shifted)
@@ -239,7 +244,7 @@ class LogSumExp(Kernel):
     def forward(self, memory: Memory, x: Array) -> tuple[Array, Array]:
         axes = normalize_axes(self.axis, x.ndim)
         if not _count(x.shape, axes):
-            empty = np.full([1 if a in axes else n for a, n in enumerate(x.shape)], -np.inf, x.dtype)
+            empty = np.full(_kept(x.shape, axes), -np.inf, x.dtype)
             return empty if self.keepdims else np.squeeze(empty, axes), x
         softmax, top = shift_to_max(memory, x, axes)
         np.exp(softmax, out=softmax)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +101,8 @@ class Stack(Kernel):
         return np.stack(xs, axis=axis, out=memory.empty(shape, np.result_type(*xs))), None
 
     def backward(self, memory: Memory, dy: Array, saved: None) -> tuple[Array, ...]:
-        return tuple(np.moveaxis(dy, self.axis, 0))
+        first = np.moveaxis(dy, self.axis, 0)
+        return tuple(first[k, ...] for k in range(len(first)))
 
 
 @dataclass(frozen=True)
@@ -124,15 +126,15 @@ class Pad(Kernel):
     widths: tuple[tuple[int, int], ...]
     value: float = 0.0
 
-    def forward(self, memory: Memory, x: Array) -> tuple[Array, tuple[slice, ...]]:
-        inner = tuple(slice(before, before + n) for (before, _), n in zip(self.widths, x.shape, strict=True))
+    def forward(self, memory: Memory, x: Array) -> tuple[Array, Any]:
+        inner: Any = (*(slice(before, before + n) for (before, _), n in zip(self.widths, x.shape, strict=True)), ...)
         shape = tuple(before + n + after for (before, after), n in zip(self.widths, x.shape, strict=True))
         y = memory.empty(shape, x.dtype)
         y.fill(self.value)
         y[inner] = x
         return y, inner
 
-    def backward(self, memory: Memory, dy: Array, inner: tuple[slice, ...]) -> tuple[Array]:
+    def backward(self, memory: Memory, dy: Array, inner: Any) -> tuple[Array]:
         return (dy[inner],)
 
 
@@ -143,10 +145,10 @@ class Flip(Kernel):
     axis: int | tuple[int, ...] | None = None
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, None]:
-        return np.flip(x, self.axis), None
+        return np.asarray(np.flip(x, self.axis)), None
 
     def backward(self, memory: Memory, dy: Array, saved: None) -> tuple[Array]:
-        return (np.flip(dy, self.axis),)
+        return (np.asarray(np.flip(dy, self.axis)),)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ the attributes.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from minidl import activations, config, initializers
 from minidl.autodiff.graph import no_grad
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast
 from minidl.autodiff.tree import leaves, map_leaves
-from minidl.errors import ArgumentError, NotBuiltError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError
 from minidl.layers.naming import snake_case, unique_name
 from minidl.layers.variable import Variable
 from minidl.memory import Array, Shape
@@ -31,6 +32,9 @@ OpenShape = tuple[int | None, ...]
 
 _training: ContextVar[bool] = ContextVar("training", default=False)
 _scope: ContextVar[str] = ContextVar("scope", default="")
+
+# The attributes in which a layer remembers what it found in its other attributes.
+_TRACKED = ("_layers", "_trainable_variables", "_non_trainable_variables")
 
 
 class Layer:
@@ -59,7 +63,7 @@ class Layer:
         self._trainable = bool(trainable)
         self.built = False
         self.name = unique_name(snake_case(type(self).__name__)) if name is None else str(name)
-        self.dtype = config.floatx() if dtype is None else np.dtype(dtype).name
+        self.dtype = _dtype_name(dtype)
         # The shape given to a first layer, without the batch: Sequential builds itself from it.
         self.batch_input_shape: OpenShape | None = None
         if input_dim is not None:
@@ -72,6 +76,9 @@ class Layer:
 
     def build(self, input_shape: OpenShape) -> None:
         """Make the weights for inputs of this shape (batch first)."""
+        # Lists may have grown since they became attributes.
+        for value in list(vars(self).values()):
+            self._track_leaves(value)
         self.built = True
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
@@ -79,36 +86,40 @@ class Layer:
         raise ArgumentError(f"{type(self).__name__} has no `call` method: define call(self, inputs)")
 
     def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
-        """The shape of the output for inputs of this shape; found by a trial on zeros unless a subclass knows it."""
-        trial = np.zeros([1 if n is None else n for n in input_shape], self.dtype)
+        """The shape of the output for inputs of this shape; found by trials on zeros unless a subclass knows it."""
+        self.build_for(input_shape)
         with no_grad():
-            shape = self(trial, training=False).shape if self._takes_training() else self(trial).shape
-        batch = input_shape[0] if input_shape else None
-        return (batch, *shape[1:])
+            trials = [np.zeros([size if n is None else n for n in input_shape], self.dtype) for size in (1, 2)]
+            one, two = (self(trial, training=False).shape for trial in trials)
+        # Open in the output is what follows the open sizes of the input.
+        return tuple(n if n == m else None for n, m in zip(one, two, strict=True))
 
     # Calling.
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The output for these inputs; `training=True` makes layers behave as they do while learning."""
-        args = map_leaves(self._as_input, args)
         training = kwargs.pop("training", None)
         training = _training.get() if training is None else bool(training)
+        args, kwargs = map_leaves(self._as_input, (args, kwargs))
         if not self.built:
-            self.build_for(leaves(args)[0].shape if leaves(args) else ())
-        if self._takes_training():
+            self.build_for(self._first_shape(args, kwargs))
+        if _takes_training(getattr(self.call, "__func__", self.call)):
             kwargs["training"] = training
-        token = _training.set(training)
+        mode = _training.set(training)
         try:
-            return self.call(*args, **kwargs)
+            with self.naming_scope():
+                return self.call(*args, **kwargs)
         finally:
-            _training.reset(token)
+            _training.reset(mode)
 
     def build_for(self, input_shape: OpenShape) -> None:
         """Build once, with the names of the variables below that of this layer."""
         if not self.built:
+            shape = (None, *input_shape[1:]) if input_shape else ()
             with self.naming_scope():
-                self.build((None, *input_shape[1:]))
-            self.built = True
+                self.build(shape)
+            # For subclasses that leave out super().build.
+            Layer.build(self, shape)
 
     @contextmanager
     def naming_scope(self) -> Iterator[None]:
@@ -120,15 +131,21 @@ class Layer:
             _scope.reset(token)
 
     def _as_input(self, x: TensorLike) -> Any:
-        """Numbers become tensors, floating-point ones of the layer's dtype; other arguments stay as they are."""
-        if not isinstance(x, (Tensor, np.ndarray, np.generic, int, float)) or isinstance(x, bool):
+        """Arrays become tensors, floating-point ones of the layer's dtype; other arguments stay as they are."""
+        if not isinstance(x, (Tensor, np.ndarray, np.generic)):
             return x
         tensor = as_tensor(x)
-        return cast(tensor, self.dtype) if tensor.dtype.kind == "f" else tensor
+        return cast(tensor, self.dtype) if tensor.dtype.kind == "f" and self.dtype.startswith("float") else tensor
 
-    def _takes_training(self) -> bool:
-        parameters = inspect.signature(self.call).parameters.values()
-        return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+    def _first_shape(self, args: Any, kwargs: Any) -> Shape:
+        """The shape of the first input, which the layer is built for."""
+        inputs = leaves((args, kwargs))
+        for x in inputs:
+            if isinstance(x, Tensor):
+                return x.shape
+        if inputs:
+            raise ArgumentError(f"{self.name!r}: expected an array or a tensor as input, got {(args or kwargs)!r}")
+        return ()
 
     # Weights.
 
@@ -143,34 +160,51 @@ class Layer:
         """A new variable of this layer; the initializer is a string, an object, or a function of shape and dtype."""
         make: Callable[..., Any] = initializers.get(initializer)
         variable = Variable(make, tuple(shape), dtype or self.dtype, trainable, name)
-        variable.path = f"{_scope.get() or self.name + '/'}{name}"
+        scope = _scope.get()
+        # Another layer's build may call that of this one directly.
+        inside = f"/{scope}".endswith(f"/{self.name}/")
+        variable.path = f"{scope}{name}" if inside else f"{scope}{self.name}/{name}"
         self._track(variable)
         return variable
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("_") or isinstance(value, (Variable, Layer)):
-            for item in leaves(value) if isinstance(value, (list, tuple, dict)) else (value,):
-                if isinstance(item, (Variable, Layer)):
-                    self._track(item)
+        replaced = vars(self).get(name)
         object.__setattr__(self, name, value)
-
-    def _track(self, item: Variable | Layer) -> None:
-        """Remember a variable or a layer, once."""
-        if isinstance(item, Layer):
-            known: list[Any] = self._layers
-        else:
-            known = self._trainable_variables if item.trainable else self._non_trainable_variables
-        tracked = (*self._layers, *self._trainable_variables, *self._non_trainable_variables)
-        if not any(item is other for other in tracked):
-            known.append(item)
-            if not self._trainable:
-                item.trainable = False
+        self._track_leaves(value)
+        self._forget_leaves(replaced)
 
     def __delattr__(self, name: str) -> None:
         value = getattr(self, name)
         object.__delattr__(self, name)
-        for known in (self._layers, self._trainable_variables, self._non_trainable_variables):
-            known[:] = [item for item in known if item is not value]  # type: ignore[attr-defined]
+        self._forget_leaves(value)
+
+    def _track_leaves(self, value: Any) -> None:
+        """Remember the variables and layers in an attribute."""
+        for item in leaves(value):
+            if isinstance(item, (Variable, Layer)):
+                self._track(item)
+
+    def _forget_leaves(self, value: Any) -> None:
+        """Forget what was in an attribute and is in none any more."""
+        for item in leaves(value):
+            if isinstance(item, (Variable, Layer)):
+                attributes = [value for name, value in vars(self).items() if name not in _TRACKED]
+                if not any(item is other for other in leaves(attributes)):
+                    for known in map(vars(self).__getitem__, _TRACKED):
+                        known[:] = [other for other in known if other is not item]
+
+    def _track(self, item: Any) -> None:
+        """Remember a variable or a layer, once; in a frozen layer it is frozen, too."""
+        if any(name not in vars(self) for name in _TRACKED):
+            raise ArgumentError(f"{type(self).__name__}: call super().__init__() before anything else in __init__")
+        if isinstance(item, Layer):
+            known: list[Any] = self._layers
+        else:
+            known = self._trainable_variables if item.trainable else self._non_trainable_variables
+        if not any(item is other for name in _TRACKED for other in vars(self)[name]):
+            known.append(item)
+            if not self._trainable:
+                item.trainable = False
 
     @property
     def variables(self) -> list[Variable]:
@@ -213,7 +247,8 @@ class Layer:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         object.__setattr__(self, "_trainable", bool(value))
-        for item in (*self._trainable_variables, *self._layers):
+        inside: list[Any] = [*self._trainable_variables, *self._layers]
+        for item in inside:
             item.trainable = value
 
     def count_params(self) -> int:
@@ -227,15 +262,15 @@ class Layer:
         return [v.data.copy() for v in self.variables]
 
     def set_weights(self, weights: Sequence[TensorLike]) -> None:
-        """Assign values to all variables, in their order; nothing changes unless every shape fits."""
-        arrays = [np.asarray(w) for w in weights]
-        if len(arrays) != len(self.variables):
-            raise ShapeError(f"set_weights: {self.name!r} has {len(self.variables)} weights, got {len(arrays)} arrays")
+        """Assign values to all variables, in their order; nothing changes unless all of them fit."""
+        if len(weights) != len(self.variables):
+            hint = "" if self.built else ": build the layer, or call it on data, first"
+            raise ShapeError(
+                f"set_weights: {self.name!r} has {len(self.variables)} weights, got {len(weights)} arrays{hint}"
+            )
+        arrays = [variable.accept(value) for variable, value in zip(self.variables, weights, strict=True)]
         for variable, array in zip(self.variables, arrays, strict=True):
-            if variable.shape != array.shape:
-                raise ShapeError(f"set_weights: {variable.path!r} has shape {variable.shape}, got {array.shape}")
-        for variable, array in zip(self.variables, arrays, strict=True):
-            variable.assign(array.astype(variable.dtype, copy=False))
+            variable.assign(array)
 
     def stateless_call(
         self, trainable_variables: Sequence[TensorLike], non_trainable_variables: Sequence[TensorLike], *args: Any,
@@ -246,6 +281,8 @@ class Layer:
         The layer itself stays as it is. It turns a layer into a pure function, which `grad` and `hvp` can differentiate
         with respect to the weights.
         """
+        if not self.built:
+            raise NotBuiltError(f"stateless_call: {self.name!r} has no weights yet: call it on data first")
         variables = [*self.trainable_variables, *self.non_trainable_variables]
         values = [*trainable_variables, *non_trainable_variables]
         if len(values) != len(variables):
@@ -269,8 +306,13 @@ class Layer:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` as plain values, from which `from_config` makes an equal layer."""
-        values = {name: getattr(self, name) for name in _arguments(type(self))}
-        return {name: _plain_value(value) for name, value in values.items()}
+        missing = [name for name in _arguments(type(self)) if not hasattr(self, name)]
+        if missing:
+            raise ArgumentError(
+                f"{type(self).__name__}: its __init__ keeps no attribute for its argument {', '.join(missing)}: "
+                "set an attribute of the same name or define get_config()"
+            )
+        return {name: _plain_value(getattr(self, name)) for name in _arguments(type(self))}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -278,13 +320,40 @@ class Layer:
         return cls(**config)
 
     def __repr__(self) -> str:
-        settings = self.get_config()
         shown = {
-            name: settings[name]
+            name: getattr(self, name)
             for name, parameter in _arguments(type(self)).items()
-            if name not in ("name", "trainable", "dtype") and settings[name] != _plain_value(parameter.default)
+            if name not in ("name", "trainable", "dtype") and hasattr(self, name)
+            if not _is_default(getattr(self, name), parameter.default)
         }
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in (*shown.items(), ('name', self.name)))})"
+        settings = [f"{k}={activations.serialize(v) if inspect.isfunction(v) else v!r}" for k, v in shown.items()]
+        return f"{type(self).__name__}({', '.join([*settings, f'name={self.name!r}'])})"
+
+
+class SameShape(Layer):
+    """A layer whose output has the shape of its input and is of floating point: integers are converted first."""
+
+    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
+        """The same shape."""
+        return input_shape
+
+    def _as_input(self, x: TensorLike) -> Any:
+        tensor = super()._as_input(x)
+        return cast(tensor, self.dtype) if isinstance(tensor, Tensor) and tensor.dtype.kind in "iub" else tensor
+
+
+def _dtype_name(dtype: str | None) -> str:
+    try:
+        return np.dtype(config.floatx() if dtype is None else dtype).name
+    except TypeError:
+        raise DTypeError(f"expected a dtype such as 'float32', got {dtype!r}") from None
+
+
+@functools.cache
+def _takes_training(call: Callable[..., Any]) -> bool:
+    """Whether a `call` has an argument `training`."""
+    parameters = inspect.signature(call).parameters.values()
+    return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _arguments(kind: type[Layer]) -> dict[str, inspect.Parameter]:
@@ -299,6 +368,15 @@ def _arguments(kind: type[Layer]) -> dict[str, inspect.Parameter]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return {name: p for name, p in arguments.items() if name not in ("input_shape", "input_dim")}
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    """Whether a hyperparameter is what `__init__` makes of its default, which may be a name."""
+    if isinstance(value, initializers.Initializer) and isinstance(default, str):
+        return bool(value == initializers.get(default))
+    if inspect.isfunction(value) and default is not inspect.Parameter.empty:
+        return value is activations.get(default)
+    return bool(_plain_value(value) == _plain_value(default))
 
 
 def _plain_value(value: Any) -> Any:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from minidl import config
-from minidl.autodiff.tensor import Tensor, TensorLike, plain
+from minidl.autodiff.tensor import Tensor, TensorLike, check_broadcast, plain
 from minidl.errors import DTypeError, ShapeError
-from minidl.memory import Shape
+from minidl.memory import Array, Shape
 
 
 class Variable(Tensor):
@@ -37,11 +37,11 @@ class Variable(Tensor):
                 raise ShapeError(f"Variable {name!r}: an initializer needs a shape")
             dtype = np.dtype(dtype or config.floatx())
             value = np.asarray(plain(initializer(shape, dtype.name)))
-            if value.shape != tuple(shape):
-                raise ShapeError(f"Variable {name!r}: its initializer gave {value.shape} instead of {tuple(shape)}")
         else:
             value = initializer
         super().__init__(value, dtype)
+        if shape is not None and self.shape != tuple(shape):
+            raise ShapeError(f"Variable {name!r}: expected a value of shape {tuple(shape)}, got {self.shape}")
         # The variable owns its array: assigning to it must not write into the caller's.
         self.data = np.array(self.data, order="C")
         self.name = name
@@ -66,24 +66,34 @@ class Variable(Tensor):
         """The variable itself; Keras code reads its tensor here."""
         return self
 
-    def assign(self, value: TensorLike) -> Variable:
-        """Give the variable a new value of its shape; it keeps its dtype."""
+    def accept(self, value: TensorLike) -> Array:
+        """`value` as an array that can be assigned: of the variable's shape and of a dtype that it can hold."""
         array = np.asarray(plain(value))
         if array.shape != self.shape:
             raise ShapeError(f"assign to {self.path!r}: expected shape {self.shape}, got {array.shape}")
         if not np.can_cast(array.dtype, self.dtype, "same_kind"):
             raise DTypeError(f"assign to {self.path!r}: cannot turn {array.dtype} into {self.dtype} without loss")
-        np.copyto(self.data, array, casting="same_kind")
+        return array
+
+    def assign(self, value: TensorLike) -> Variable:
+        """Give the variable a new value of its shape; it keeps its dtype."""
+        np.copyto(self.data, self.accept(value), casting="same_kind")
         self.version += 1
         return self
 
     def assign_add(self, value: TensorLike) -> Variable:
-        """Add to the value."""
-        return self.assign(self.data + np.asarray(plain(value)))
+        """Add to the value; what is added may be of a smaller shape that broadcasts."""
+        return self.assign(self._with(np.add, value))
 
     def assign_sub(self, value: TensorLike) -> Variable:
-        """Subtract from the value."""
-        return self.assign(self.data - np.asarray(plain(value)))
+        """Subtract from the value; what is subtracted may be of a smaller shape that broadcasts."""
+        return self.assign(self._with(np.subtract, value))
+
+    def _with(self, operation: np.ufunc, value: TensorLike) -> Array:
+        array = np.asarray(plain(value))
+        check_broadcast(f"assign to {self.path!r}", self.shape, array.shape)
+        result: Array = operation(self.data, array)
+        return result
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, trainable={self.trainable}>"

@@ -1,0 +1,58 @@
+"""What the examples share: their options, and Fashion-MNIST scaled and split into training, validation and test."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+import minidl as keras
+from minidl.errors import DataNotFoundError
+
+
+def options(description: str, epochs: int = 10) -> argparse.Namespace:
+    """The options of every example."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--epochs", type=int, default=epochs, help=f"passes over the data ({epochs})")
+    parser.add_argument("--images", type=int, help="use only so many training images")
+    parser.add_argument("--output", type=Path, help="folder to write the histories to, as CSV")
+    return parser.parse_args()
+
+
+def fashion_mnist(images: int | None = None, standardize: bool = False):
+    """(x, y) to train on, to validate on (the first 5,000 images, or a twelfth) and to test with; x as float32."""
+    try:
+        (x, y), (x_test, y_test) = keras.datasets.fashion_mnist.load_data()
+    except DataNotFoundError:
+        print("Fashion-MNIST is not on this machine: using the sample that comes with minidl")
+        (x, y), (x_test, y_test) = keras.datasets.fashion_mnist.load_sample()
+    valid = len(x) // 12
+    mean, std = (x[valid:].mean(axis=0), x[valid:].std(axis=0) + 1e-7) if standardize else (0.0, 255.0)
+
+    def scale(pixels: np.ndarray) -> np.ndarray:
+        return ((pixels - mean) / std).astype(np.float32)
+
+    train = slice(valid, None if images is None else valid + images)
+    return (scale(x[train]), y[train]), (scale(x[:valid]), y[:valid]), (scale(x_test), y_test)
+
+
+def train(name: str, model: keras.Sequential, data, arguments: argparse.Namespace, learning_rate: float = 1e-3) -> None:
+    """Train with SGD as the note does, and print one row of the table in README.md."""
+    train_data, validation_data, test_data = data
+    model.compile(
+        loss="sparse_categorical_crossentropy",
+        optimizer=keras.optimizers.SGD(learning_rate=learning_rate),
+        metrics=["accuracy"],
+    )
+    start = time.perf_counter()
+    history = model.fit(*train_data, epochs=arguments.epochs, validation_data=validation_data)
+    seconds = time.perf_counter() - start
+    loss, accuracy = model.evaluate(*test_data, verbose=0)
+    last = {name: values[-1] for name, values in history.history.items()}
+    print(f"| {name} | {arguments.epochs} | {last['loss']:.3f} | {last['val_accuracy']:.4f} | {accuracy:.4f} | {seconds:.0f} s |")
+    if arguments.output is not None:
+        from minidl.saving import write_history_csv
+
+        write_history_csv(arguments.output / f"{name}.csv", history.epoch, history.history)

@@ -1,0 +1,383 @@
+"""`Optimizer`: everything about taking a step except the mathematics of it.
+
+An optimizer is three short methods. `slots` names what it remembers about each variable, such as a momentum.
+`coefficients` computes, once a step, the numbers that depend on the learning rate and the step alone. `update` is the
+rule itself: on plain NumPy arrays, in place and strictly element by element, so that it may be run on whole variables
+or on any piece of them. All the rest is here, written once: checking, clipping, weight decay, learning rates, configs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self, TypedDict
+
+import numpy as np
+
+from minidl.autodiff.tape import GradientTape
+from minidl.autodiff.tensor import Tensor, plain
+from minidl.errors import ArgumentError, DTypeError, MiniDLWarning, ShapeError, unknown_name
+from minidl.layers.variable import Variable
+from minidl.memory import Array
+from minidl.optimizers import clipping, schedules
+from minidl.optimizers.configs import number
+from minidl.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
+
+
+class Common(TypedDict, total=False):
+    """Arguments that every optimizer has besides its own; `lr` and `decay` are old spellings."""
+
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    name: str | None
+    lr: float
+    decay: float
+
+
+class Options(Common, total=False):
+    """All arguments that an optimizer has besides its own."""
+
+    weight_decay: float | None
+
+
+class Optimizer:
+    """What changes variables, given the gradients of a loss with respect to them.
+
+    - `learning_rate` η: a number, a `LearningRateSchedule` (called with the number of steps done so far), or a function
+      without arguments.
+    - `weight_decay`: before each update `w −= w·weight_decay·η`, on every variable unless `exclude_from_weight_decay`.
+    - `clipvalue`, `clipnorm`, `global_clipnorm`: at most one of them; see `minidl.optimizers.clipping`.
+    - `name`: the first part of the paths of the optimizer's variables; the class name in lower case unless given.
+
+    A subclass keeps each argument of its `__init__` as an attribute of the same name (`get_config`, `from_config` and
+    `repr` follow from it), passes `**options` on, and defines `update`, and `slots` and `coefficients` where it needs
+    them:
+
+        class SignDescent(Optimizer):
+            def __init__(self, learning_rate=0.001, **options):
+                super().__init__(learning_rate, **options)
+
+            def update(self, w, g, learning_rate):
+                w -= learning_rate * np.sign(g)
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str | None = None,
+        **old: Any,
+    ) -> None:
+        self.name = name or type(self).__name__.lower()
+        self.weight_decay = None if weight_decay is None else number(self, "weight_decay", weight_decay, "≥ 0")
+        limits = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        given = {argument: number(self, argument, x, "> 0") for argument, x in limits.items() if x is not None}
+        if len(given) > 1:
+            raise ArgumentError(f"{type(self).__name__}: only one of {', '.join(limits)} can be set, got {given}")
+        self.clipnorm, self.clipvalue, self.global_clipnorm = (given.get(argument) for argument in limits)
+        self.iterations = self._state("iteration", 0, "int64")
+        self._slots: dict[Variable, dict[str, Variable]] = {}
+        self._excluded: list[Variable] = []
+        self._excluded_names: list[str] = []
+        self._learning_rate: Variable | LearningRateSchedule | Callable[[], Any] | None = None
+        self.learning_rate = self._in_new_spelling(learning_rate, old) if old else learning_rate
+
+    def slots(self) -> dict[str, float]:
+        """What is remembered about each element of a variable: names, and the values to start from."""
+        return {}
+
+    def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
+        """The numbers that `update` needs in step t = 1, 2, ..., the same for all elements; called once a step.
+
+        They are Python numbers, computed in float64, and do not change the dtype of arrays.
+        """
+        return (learning_rate,)
+
+    def update(self, w: Array, g: Array, *coefficients: Any, **slots: Any) -> None:
+        """Change `w` and the slots in place, element by element, given the gradient `g`, which is not changed."""
+        raise NotImplementedError(f"{type(self).__name__} must define update(self, w, g, ...)")
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate: a variable if it was given as a number, else the current value as a tensor.
+
+        Assigning a number, a schedule or a function replaces it. `ArgumentError` for a number that is negative or not
+        finite.
+        """
+        rate = self._learning_rate
+        return rate if isinstance(rate, Variable) else Tensor(np.float64(self._current_rate()))
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if callable(value):
+            self._learning_rate = self._without_arguments(value)
+            return
+        rate = number(self, "learning_rate", value, "≥ 0")
+        if isinstance(self._learning_rate, Variable):
+            self._learning_rate.assign(rate)
+        else:
+            self._learning_rate = self._state("learning_rate", rate, "float64")
+
+    @property
+    def lr(self) -> Any:
+        """The old name of `learning_rate`."""
+        self._warn_of_old_spelling("lr", "learning_rate", stacklevel=3)
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        self._warn_of_old_spelling("lr", "learning_rate", stacklevel=3)
+        self.learning_rate = value
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state: `iterations`, the learning rate if it is a number, then the slots, variable by variable."""
+        rate = [self._learning_rate] if isinstance(self._learning_rate, Variable) else []
+        return [self.iterations, *rate, *(slot for slots in self._slots.values() for slot in slots.values())]
+
+    @property
+    def built(self) -> bool:
+        """Whether there are variables that the optimizer has slots for."""
+        return bool(self._slots)
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        """Make the slots of those variables that have none yet."""
+        for variable in variables:
+            own = self._slots.setdefault(variable, {})
+            for slot, start in self.slots().items():
+                if slot not in own:
+                    name = f"{variable.path.replace('/', '_')}_{slot}"
+                    own[slot] = self._state(name, np.full(variable.shape, start, variable.dtype), variable.dtype)
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
+        """`apply` for pairs of a gradient and a variable; returns `iterations`, the number of steps done."""
+        pairs = [tuple(pair) for pair in grads_and_vars]
+        if any(len(pair) != 2 for pair in pairs):
+            raise ArgumentError("apply_gradients: expected pairs (gradient, variable)")
+        self.apply([gradient for gradient, _ in pairs], [variable for _, variable in pairs])
+        return self.iterations
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
+        """Take one step: change the variables by their gradients, which are tensors, arrays or None.
+
+        Without `trainable_variables` they are those that the optimizer was built with. A variable whose gradient is
+        None stays as it is, with a warning. A variable not seen before gets fresh slots, so that layers can be unfrozen
+        between steps; `trainable` is not asked. Without gradients nothing happens at all, not even a step is counted.
+
+        Everything is checked before anything changes: `ArgumentError` if the numbers of gradients and variables
+        differ, a variable comes twice or all gradients are None; `ShapeError` and `DTypeError` for a gradient that does
+        not fit its variable. NaN is no error.
+        """
+        variables = list(self._slots if trainable_variables is None else trainable_variables)
+        if trainable_variables is None and not self.built:
+            raise ArgumentError("apply: without variables the optimizer must be built: pass them, or call build first")
+        if len(grads) != len(variables):
+            raise ArgumentError(f"apply: got {len(grads)} gradients for {len(variables)} variables")
+        if not variables:
+            return
+        self._check_variables(variables)
+        arrays = [None if g is None else self._as_array(g, v) for g, v in zip(grads, variables, strict=True)]
+        self._report_missing(arrays, variables)
+        rate = self._current_rate()
+        self.build(variables)
+        pairs = [(g, v) for g, v in zip(_unshared(arrays, variables), variables, strict=True) if g is not None]
+        clipped = self.clip([g for g, _ in pairs])
+        self._step([(g, v) for g, (_, v) in zip(clipped, pairs, strict=True)], rate)
+
+    def _step(self, pairs: list[tuple[Array, Variable]], learning_rate: float) -> None:
+        """Change the variables by their gradients, which are known to fit, and count the step."""
+        coefficients = self.coefficients(learning_rate, int(self.iterations) + 1)
+        names = self.slots()
+        for g, variable in pairs:
+            w = variable.data
+            if self.weight_decay is not None and self.decays(variable):
+                # Not w *= 1 − η·λ: in float32 that rounds the decay, typically 1e-6, to a multiple of 6e-8.
+                w -= (self.weight_decay * learning_rate) * w
+            self.update(w, g, *coefficients, **{name: self._slots[variable][name].data for name in names})
+            variable.version += 1
+        self.iterations.assign_add(1)
+
+    def minimize(self, loss: Callable[[], Tensor], var_list: Sequence[Variable]) -> Tensor:
+        """Take one step down the gradient of `loss()` with respect to the variables; returns the loss before it."""
+        with GradientTape() as tape:
+            value = loss()
+        self.apply(tape.gradient(value, list(var_list)), var_list)
+        return value
+
+    def clip(self, gradients: list[Array]) -> list[Array]:
+        """The gradients, clipped as `clipvalue`, `clipnorm` or `global_clipnorm` says."""
+        if self.clipvalue is not None:
+            return [clipping.clip_by_value(g, self.clipvalue) for g in gradients]
+        if self.clipnorm is not None:
+            return [clipping.clip_by_norm(g, self.clipnorm) for g in gradients]
+        if self.global_clipnorm is not None:
+            return clipping.clip_by_global_norm(gradients, self.global_clipnorm)
+        return gradients
+
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Let weight decay spare the variables in `var_list`, and those whose name contains one of `var_names`.
+
+        `var_names=["bias"]` spares all biases. A second call replaces the first. Configs do not hold the exclusion.
+        """
+        if isinstance(var_names, str):
+            raise ArgumentError(f"exclude_from_weight_decay: var_names must be a list of strings, got {var_names!r}")
+        self._excluded, self._excluded_names = list(var_list or []), list(var_names or [])
+
+    def decays(self, variable: Variable) -> bool:
+        """Whether weight decay, if there is any, reaches the variable."""
+        by_name = any(part in variable.name for part in self._excluded_names)
+        return not by_name and all(variable is not v for v in self._excluded)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of `__init__` by name, as plain data. A function as learning rate is an `ArgumentError`."""
+        missing = [name for name in self._arguments() if not hasattr(self, name)]
+        if missing:
+            raise ArgumentError(
+                f"{type(self).__name__}: its __init__ keeps no attribute for its argument {', '.join(missing)}: "
+                "set an attribute of the same name or define get_config()"
+            )
+        config = {name: getattr(self, name) for name in self._arguments()}
+        rate = self._learning_rate
+        if isinstance(rate, LearningRateSchedule):
+            return config | {"learning_rate": schedules.serialize(rate)}
+        if isinstance(rate, Variable):
+            return config | {"learning_rate": float(rate)}
+        raise ArgumentError(
+            f"{type(self).__name__}: a function as learning_rate has no config: derive it from LearningRateSchedule"
+        )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
+        """The optimizer that `get_config` described, without its state."""
+        arguments = dict(config)
+        if isinstance(arguments.get("learning_rate"), Mapping):
+            arguments["learning_rate"] = schedules.deserialize(arguments["learning_rate"], custom_objects)
+        try:
+            return cls(**arguments)
+        except TypeError as error:
+            raise ArgumentError(f"{cls.__name__}: cannot be made from the config {dict(config)}: {error}") from error
+
+    def __repr__(self) -> str:
+        rate = self._learning_rate
+        shown = {name: getattr(self, name, None) for name in self._arguments() if name != "name"}
+        shown["learning_rate"] = float(rate) if isinstance(rate, Variable) else rate
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items() if v is not None)})"
+
+    def _arguments(self) -> list[str]:
+        """The names of the arguments, those that `**options` stands for included."""
+        names: list[str] = []
+        for cls in type(self).__mro__:
+            if "__init__" in vars(cls):
+                _, *parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
+                names += [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+                if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                    break
+        return list(dict.fromkeys(names))
+
+    def _state(self, name: str, value: Any, dtype: Any) -> Variable:
+        """A variable that belongs to the optimizer."""
+        variable = Variable(value, dtype=dtype, trainable=False, name=name)
+        variable.path = f"{self.name}/{name}"
+        return variable
+
+    def _current_rate(self) -> float:
+        """The learning rate of the next step, checked."""
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            return number(self, "learning_rate", rate, "≥ 0")
+        done = int(self.iterations)
+        value = rate(done) if isinstance(rate, LearningRateSchedule) else rate() if rate is not None else None
+        return number(self, f"learning_rate (from {rate!r} after {done} steps)", value, "≥ 0")
+
+    def _without_arguments(self, rate: Any) -> Any:
+        """`rate`, a schedule or a function, or an `ArgumentError` for a function that cannot be called with nothing."""
+        if not isinstance(rate, LearningRateSchedule):
+            try:
+                inspect.signature(rate).bind()
+            except TypeError:
+                raise ArgumentError(
+                    f"{type(self).__name__}: a function as learning_rate must take no arguments, got {rate!r}: "
+                    "for a function of the step derive from LearningRateSchedule"
+                ) from None
+        return rate
+
+    def _in_new_spelling(self, learning_rate: Any, old: dict[str, Any]) -> Any:
+        """The learning rate that the old arguments `lr` and `decay` mean; an error for arguments that never were."""
+        unknown = [argument for argument in old if argument not in ("lr", "decay")]
+        if unknown:
+            raise unknown_name(f"argument of {type(self).__name__}", unknown[0], self._arguments())
+        if "lr" in old:
+            self._warn_of_old_spelling("lr", "learning_rate")
+            new = inspect.signature(type(self)).parameters.get("learning_rate")
+            if new is None or learning_rate is not new.default:
+                raise ArgumentError(f"{type(self).__name__}: got both lr and learning_rate: leave out lr")
+            learning_rate = old["lr"]
+        if "decay" in old:
+            self._warn_of_old_spelling("decay", "learning_rate=InverseTimeDecay(learning_rate, 1, decay)")
+            rate = number(self, "learning_rate with decay", learning_rate, "≥ 0")
+            decay = number(self, "decay", old["decay"], "≥ 0")
+            learning_rate = InverseTimeDecay(rate, 1, decay) if decay else rate
+        return learning_rate
+
+    def _warn_of_old_spelling(self, old: str, new: str, stacklevel: int = 5) -> None:
+        """Warn whoever called the constructor, five frames up, or got or set the attribute."""
+        warnings.warn(f"{type(self).__name__}: {old} is now spelled {new}", MiniDLWarning, stacklevel=stacklevel)
+
+    def _check_variables(self, variables: Sequence[Any]) -> None:
+        for k, variable in enumerate(variables):
+            if not isinstance(variable, Variable):
+                kind = type(variable).__name__
+                raise DTypeError(f"{type(self).__name__}: expected a Variable in place {k}, got {kind}")
+            if variable.dtype.kind != "f":
+                raise DTypeError(
+                    f"{type(self).__name__}: {variable.path!r} has dtype {variable.dtype}: "
+                    "only real floating-point variables can be optimized"
+                )
+        if len({id(variable) for variable in variables}) < len(variables):
+            paths = [variable.path for variable in variables]
+            raise ArgumentError(f"{type(self).__name__}: a variable comes twice, add its gradients: {', '.join(paths)}")
+
+    def _as_array(self, gradient: Any, variable: Variable) -> Array:
+        """The gradient as an array of the variable's shape and dtype."""
+        g = np.asarray(plain(gradient))
+        if g.shape != variable.shape:
+            raise ShapeError(
+                f"{type(self).__name__}: the gradient of {variable.path!r} must have its shape, {variable.shape}, "
+                f"got {g.shape}"
+            )
+        if g.dtype.kind not in "fiu":
+            raise DTypeError(f"{type(self).__name__}: the gradient of {variable.path!r} must be real, got {g.dtype}")
+        return g.astype(variable.dtype, copy=False)
+
+    def _report_missing(self, gradients: Sequence[Array | None], variables: Sequence[Variable]) -> None:
+        """Warn of the variables without a gradient; an error if that is all of them."""
+        paths = [variable.path for g, variable in zip(gradients, variables, strict=True) if g is None]
+        if len(paths) == len(variables):
+            raise ArgumentError(
+                f"{type(self).__name__}: no gradients for any variable: does the loss depend on {', '.join(paths)}, "
+                "and was it computed on the tape?"
+            )
+        if paths:
+            warnings.warn(
+                f"no gradients for {', '.join(paths)}: the loss does not depend on them, and they stay as they are",
+                MiniDLWarning,
+                stacklevel=3,
+            )
+
+
+def _unshared(gradients: Sequence[Array | None], variables: Sequence[Variable]) -> list[Array | None]:
+    """The gradients, copied where they lie in a variable's own memory and would change while the step is taken."""
+    owned = {id(_owner(variable.data)) for variable in variables}
+    return [g.copy() if g is not None and id(_owner(g)) in owned else g for g in gradients]
+
+
+def _owner(array: Array) -> object:
+    """What holds the memory of the array."""
+    return array if array.base is None else array.base
