@@ -30,9 +30,10 @@ def plot_history(
             if key in history:
                 values = history[key]
                 panel.plot(range(1, len(values) + 1), values, marker="o", markersize=3.5, color=color, label=label)
+        panel.set_xlim(0.5, max(len(history[name]), 2) + 0.5)
         panel.set_xlabel("epoch")
         panel.set_title(name)
-        panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+        panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
         panel.grid(alpha=0.3)
         panel.legend()
     if title:

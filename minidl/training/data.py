@@ -110,6 +110,6 @@ def _check_finite(where: str, name: str, array: Array) -> None:
             index = np.argwhere(~finite)[0]
             value = array[start : start + 4096][tuple(index)]
             raise NonFiniteError(
-                f"{where}: {name} has {value} in sample {start + int(index[0])}: training on it would ruin every weight; "
+                f"{where}: {name} has {value} in sample {start + int(index[0])}: training on it would ruin the weights; "
                 "remove or replace such values (numpy.nan_to_num)"
             )
