@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.elementary import gaussian, log1p
+from minidl.kernels.elementary import absolute, gaussian, log1p
 from minidl.kernels.kernel import Kernel, normalize_axes, sum_axes, unbroadcast
 from minidl.kernels.reductions import shift_to_max
 from minidl.memory import Array, Memory
@@ -21,26 +21,34 @@ SELU_SCALE = 1.0507009873554805
 
 
 def exp_minus_abs(x: Array, out: Array) -> Array:
-    """e^(−|x|), which never overflows; e⁻ˣ at x = 0, so that a function smooth there stays so for complex numbers."""
-    np.negative(x, out=out)
-    np.copyto(out, x, where=x.real < 0)
+    """e^(−|x|), which never overflows."""
+    np.negative(absolute(x, out), out=out)
     return np.exp(out, out=out)
 
 
 def logistic(x: Array, out: Array) -> Array:
-    """1 / (1 + e⁻ˣ), written with e^(−|x|) so that nothing overflows and small results keep their digits."""
-    e = exp_minus_abs(x, out)
-    numerator = np.where(x.real >= 0, e.dtype.type(1), e)
-    e += 1
-    return np.divide(numerator, e, out=out)
+    """1 / (1 + e⁻ˣ) as e^min(x, 0) / (1 + e^(−|x|)): nothing overflows, and small results keep their digits."""
+    numerator = np.exp(np.minimum(x, 0))
+    exp_minus_abs(x, out)
+    out += 1
+    return np.divide(numerator, out, out=out)
 
 
 def log_one_plus_exp(x: Array, out: Array) -> Array:
     """ln(1 + eˣ) = max(x, 0) + ln(1 + e^(−|x|))."""
     exp_minus_abs(x, out)
     log1p(out, out=out)
-    out += np.where(x.real >= 0, x, 0)
+    out += np.maximum(x, 0)
     return out
+
+
+def leaky(memory: Memory, dy: Array, positive: Array, slope: Array | float) -> Array:
+    """dy where `positive`, slope·dy elsewhere; without branches, which random signs make slow."""
+    dx = np.multiply(dy, positive, out=memory.like(dy))
+    rest = dy - dx
+    rest *= slope
+    dx += rest
+    return dx
 
 
 @dataclass(frozen=True)
@@ -121,14 +129,13 @@ class LeakyRelu(Kernel):
     negative_slope: float = 0.2
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, Array]:
-        y = np.multiply(x, self.negative_slope, out=memory.like(x))
-        np.copyto(y, x, where=x.real > 0)
+        y = np.minimum(x, 0, out=memory.like(x))
+        y *= self.negative_slope
+        y += np.maximum(x, 0)
         return y, x
 
     def backward(self, memory: Memory, dy: Array, x: Array) -> tuple[Array]:
-        dx = np.multiply(dy, self.negative_slope, out=memory.like(dy))
-        np.copyto(dx, dy, where=x.real > 0)
-        return (dx,)
+        return (leaky(memory, dy, x.real > 0, self.negative_slope),)
 
 
 @dataclass(frozen=True)
@@ -139,14 +146,13 @@ class PRelu(Kernel):
     """
 
     def forward(self, memory: Memory, x: Array, alpha: Array) -> tuple[Array, tuple[Array, Array]]:
-        y = np.multiply(x, alpha, out=memory.empty(x.shape, np.result_type(x, alpha)))
-        np.copyto(y, x, where=x.real > 0)
+        y = np.multiply(np.minimum(x, 0), alpha, out=memory.empty(x.shape, np.result_type(x, alpha)))
+        y += np.maximum(x, 0)
         return y, (x, alpha)
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array, Array]:
         x, alpha = saved
-        dx = np.multiply(dy, alpha, out=memory.like(dy))
-        np.copyto(dx, dy, where=x.real > 0)
+        dx = leaky(memory, dy, x.real > 0, alpha)
         dalpha = np.multiply(dy, np.minimum(x, 0), out=memory.like(dy))
         return dx, unbroadcast(memory, dalpha, alpha.shape)
 
@@ -158,42 +164,36 @@ class Elu(Kernel):
     alpha: float = 1.0
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, tuple[Array, Array]]:
-        positive = x.real > 0
         y = np.minimum(x, 0, out=memory.like(x))
         np.expm1(y, out=y)
         y *= self.alpha
-        np.copyto(y, x, where=x.real >= 0)
-        return y, (positive, y)
+        y += np.maximum(x, 0)
+        return y, (x.real > 0, y)
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array]:
         positive, y = saved
-        dx = np.add(y, self.alpha, out=memory.like(y))
-        dx *= dy
-        np.copyto(dx, dy, where=positive)
-        return (dx,)
+        return (leaky(memory, dy, positive, y + self.alpha),)
 
 
 @dataclass(frozen=True)
 class Selu(Kernel):
-    """y = λ·elu(x, α) with α ≈ 1.6733, λ ≈ 1.0507;  dx = λ·dy where x > 0, (y + λα)·dy elsewhere.
+    """y = λ·elu(x, α) with α ≈ 1.6733, λ ≈ 1.0507;  dx = λ·dy where x > 0, λ(y/λ + α)·dy elsewhere.
 
     (Klambauer et al. 2017, eq. 2.) These constants make mean 0 and variance 1 a fixed point.
     """
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, tuple[Array, Array]]:
-        positive = x.real > 0
         y = np.minimum(x, 0, out=memory.like(x))
         np.expm1(y, out=y)
         y *= SELU_ALPHA
-        np.copyto(y, x, where=x.real >= 0)
+        y += np.maximum(x, 0)
         y *= SELU_SCALE
-        return y, (positive, y)
+        return y, (x.real > 0, y)
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array]:
         positive, y = saved
-        dx = np.add(y, SELU_SCALE * SELU_ALPHA, out=memory.like(y))
-        np.copyto(dx, SELU_SCALE, where=positive)
-        dx *= dy
+        dx = leaky(memory, dy, positive, y / SELU_SCALE + SELU_ALPHA)
+        dx *= SELU_SCALE
         return (dx,)
 
 
@@ -336,7 +336,7 @@ class Softsign(Kernel):
     """y = x / (1 + |x|);  dx = dy / (1 + |x|)²."""
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, Array]:
-        inverse = np.multiply(x, np.sign(x.real), out=memory.like(x))
+        inverse = absolute(x, out=memory.like(x))
         inverse += 1
         np.divide(1, inverse, out=inverse)
         return np.multiply(x, inverse, out=memory.like(x)), inverse

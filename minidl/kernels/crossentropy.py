@@ -98,7 +98,7 @@ class SigmoidCrossentropy(Kernel):
         y = memory.empty(logits.shape, np.result_type(logits, targets))
         exp_minus_abs(logits, out=y)
         log1p(y, out=y)
-        y += np.where(logits.real >= 0, logits, 0) - logits * targets
+        y += np.maximum(logits, 0) - logits * targets
         return y, (logits, targets)
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -23,6 +23,12 @@ def log1p(x: Array, out: Array) -> Array:
     return complex_log1p(x, out=out)  # type: ignore[no-any-return]
 
 
+def absolute(x: Array, out: Array) -> Array:
+    """|x| as the larger of x and −x, which for complex numbers is the one with the larger real part."""
+    np.negative(x, out=out)
+    return np.maximum(x, out, out=out)
+
+
 @dataclass(frozen=True)
 class Negative(Kernel):
     """y = −x;  dx = −dy."""
@@ -66,11 +72,10 @@ class Absolute(Kernel):
     """y = |x|;  dx = sign(x)·dy, with sign(0) = 0."""
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, Array]:
-        sign = np.sign(x.real, out=memory.empty(x.shape, x.real.dtype))
-        return np.multiply(x, sign, out=memory.like(x)), sign
+        return absolute(x, out=memory.like(x)), x
 
-    def backward(self, memory: Memory, dy: Array, sign: Array) -> tuple[Array]:
-        return (np.multiply(dy, sign, out=memory.like(dy)),)
+    def backward(self, memory: Memory, dy: Array, x: Array) -> tuple[Array]:
+        return (np.multiply(dy, np.sign(x.real), out=memory.like(dy)),)
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ def shift_to_max(memory: Memory, x: Array, axes: tuple[int, ...]) -> tuple[Array
         np.subtract(x, top, out=shifted)
     else:
         shifted.fill(0)
-        np.subtract(x, top, out=shifted, where=x != top)
+        np.subtract(x, top, out=shifted, where=np.isfinite(x.real) | (x.real != top.real))
     return shifted, top
 
 
