@@ -131,7 +131,7 @@ def backpropagate(
     gradients: dict[Output, Array] = {}
 
     def add(output: Output, gradient: Array) -> None:
-        gradients[output] = gradients[output] + gradient if output in gradients else gradient
+        gradients[output] = np.asarray(gradients[output] + gradient) if output in gradients else gradient
 
     for output, gradient in targets:
         if output[0] in useful:

@@ -56,7 +56,10 @@ class GradientTape:
         if self._used and not self._persistent:
             raise GraphError("this tape has answered already: make it with GradientTape(persistent=True) to ask again")
         targets = []
-        weights = leaves(output_gradients) if output_gradients is not None else [None] * len(leaves(target))
+        if output_gradients is None:
+            weights: list[Any] = [None] * len(leaves(target))
+        else:
+            weights = [output_gradients] if isinstance(target, Tensor) else leaves(output_gradients)
         for y, weight in zip(leaves(target), weights, strict=True):
             if not isinstance(y, Tensor):
                 raise GraphError(f"gradient: expected the target to be a tensor, got {type(y).__name__}")

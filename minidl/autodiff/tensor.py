@@ -381,6 +381,8 @@ def promote(*values: TensorLike) -> list[Tensor]:
     if not dtypes:
         dtypes = [t.dtype for t in strong] or [np.asarray(v).dtype for v in values]
     dtype = np.result_type(*dtypes)
+    if dtype.kind == "b" and any(type(v) is int for v in values):
+        dtype = np.result_type(dtype, int)
     if any(type(v) is complex for v in values):
         dtype = np.result_type(dtype, np.complex64)
     others = iter(strong)

@@ -20,6 +20,7 @@ from minidl.autodiff.tensor import (
     apply,
     as_array,
     as_gradient,
+    as_tensor,
     constant,
     differentiable,
     floating,
@@ -94,7 +95,7 @@ def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
     outside of them (in plain NumPy, say) must be, too.
     """
     with recording(False):
-        y = map_leaves(_as_result, f(*_stepped("jvp", primals, tangents)))
+        y = map_leaves(as_tensor, f(*_stepped("jvp", primals, tangents)))
     return map_leaves(lambda t: constant(_real(t.data)), y), map_leaves(lambda t: constant(_derivative(t.data)), y)
 
 
@@ -112,15 +113,12 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
     """The function that gives J of shape (*output, *input): one backward pass for each element of the output."""
 
     def function(*args: Any) -> Tensor:
-        def of_one_argument(x: Tensor) -> Any:
-            return f(*args[:argnums], x, *args[argnums + 1 :])
-
-        if not 0 <= argnums < len(args):
-            raise ArgumentError(f"jacobian: argnums={argnums}, but the function got {len(args)} positional arguments")
-        y, pull = vjp(of_one_argument, args[argnums])
-        shape = floating(args[argnums]).shape
+        of_one, argument = _of_one_argument("jacobian", f, argnums, args)
+        y, pull = vjp(of_one, argument)
+        if not isinstance(y, Tensor):
+            raise NotDifferentiableError(f"jacobian: expected the function to give one tensor, got {type(y).__name__}")
         rows = [pull(unit.reshape(y.shape))[0].data for unit in np.eye(y.size, dtype=y.dtype)]
-        return constant(np.array(rows, y.dtype).reshape(*y.shape, *shape))
+        return constant(np.array(rows, y.dtype).reshape(*y.shape, *argument.shape))
 
     return function
 
@@ -129,18 +127,21 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Tensor]:
     """The function that gives H of shape (*input, *input): one `hvp` for each element of the input."""
 
     def function(*args: Any) -> Tensor:
-        def of_one_argument(x: Tensor) -> Any:
-            return f(*args[:argnums], x, *args[argnums + 1 :])
-
-        if not 0 <= argnums < len(args):
-            raise ArgumentError(f"hessian: argnums={argnums}, but the function got {len(args)} positional arguments")
-        x = floating(args[argnums])
-        columns = [
-            hvp(of_one_argument, (x,), (unit.reshape(x.shape),))[0].data for unit in np.eye(x.size, dtype=x.dtype)
-        ]
+        of_one, x = _of_one_argument("hessian", f, argnums, args)
+        columns = [hvp(of_one, (x,), (unit.reshape(x.shape),))[0].data for unit in np.eye(x.size, dtype=x.dtype)]
         return constant(np.array(columns, x.dtype).reshape(*x.shape, *x.shape))
 
     return function
+
+
+def _of_one_argument(
+    where: str, f: Callable[..., Any], argnums: int, args: tuple[Any, ...]
+) -> tuple[Callable[[Tensor], Any], Tensor]:
+    """`f` as a function of its argument `argnums` alone, and that argument."""
+    if not -len(args) <= argnums < len(args):
+        raise ArgumentError(f"{where}: argnums={argnums}, but the function got {len(args)} positional arguments")
+    k = argnums % len(args)
+    return lambda x: f(*args[:k], x, *args[k + 1 :]), floating(args[k])
 
 
 def _tracked_copy(x: TensorLike) -> Tensor:
@@ -157,9 +158,13 @@ def _tracked_copy(x: TensorLike) -> Tensor:
 
 
 def _as_result(y: Any) -> Tensor:
-    if not isinstance(y, (Tensor, np.ndarray, np.generic, int, float)):
-        raise NotDifferentiableError(f"expected the function to return a tensor, got {type(y).__name__}")
-    return y if isinstance(y, Tensor) else constant(as_array(y))
+    """What a function returned: a tensor, or a Python number, which depends on nothing."""
+    if isinstance(y, Tensor) or type(y) in (int, float):
+        return as_tensor(y)
+    raise NotDifferentiableError(
+        f"expected the function to return a tensor, got {type(y).__name__}: what leaves the operations of minidl.ops has "
+        "lost how it was computed"
+    )
 
 
 def _tracked_outputs(originals: list[Any]) -> list[Output]:
@@ -207,10 +212,9 @@ def _stepped(where: str, primals: tuple[Any, ...], tangents: tuple[Any, ...]) ->
 
 
 def _real(y: Array) -> Array:
-    return np.ascontiguousarray(y.real) if y.dtype.kind == "c" else y
+    return np.array(y.real) if y.dtype.kind == "c" else y
 
 
 def _derivative(y: Array) -> Array:
     """Im y/h; zero for a real result, which does not depend on the input."""
-    derivative: Array = y.imag / y.real.dtype.type(STEP) if y.dtype.kind == "c" else np.zeros_like(y)
-    return derivative
+    return np.asarray(y.imag / y.real.dtype.type(STEP)) if y.dtype.kind == "c" else np.zeros_like(y)
