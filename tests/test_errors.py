@@ -7,7 +7,8 @@ import pytest
 from minidl import errors
 from minidl.errors import MiniDLError, MissingExtraError, UnknownNameError, look_up, require, warn_old_name
 
-ERRORS = [e for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, MiniDLError) and e is not MiniDLError]
+NAMED = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, MiniDLError)]
+ERRORS = [kind for kind in NAMED if kind is not MiniDLError]
 
 
 @pytest.mark.parametrize("error", ERRORS)

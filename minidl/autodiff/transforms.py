@@ -162,8 +162,8 @@ def _as_result(y: Any) -> Tensor:
     if isinstance(y, Tensor) or type(y) in (int, float):
         return as_tensor(y)
     raise NotDifferentiableError(
-        f"expected the function to return a tensor, got {type(y).__name__}: what leaves the operations of minidl.ops has "
-        "lost how it was computed"
+        f"expected the function to return a tensor, got {type(y).__name__}: what leaves the operations of minidl "
+        "has lost how it was computed"
     )
 
 

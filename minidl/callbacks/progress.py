@@ -12,7 +12,7 @@ _BAR = "{percentage:3.0f}%|{bar:14}| {n_fmt}/{total_fmt} {elapsed}{postfix}"
 
 
 def format_logs(logs: Logs | None) -> str:
-    """"loss 0.4213, accuracy 0.8521": four digits, in scientific notation where they would show nothing."""
+    """"accuracy 0.8521, loss 0.4213": four digits, in scientific notation where they would show nothing."""
     return ", ".join(f"{name} {_number(value)}" for name, value in (logs or {}).items())
 
 
@@ -23,7 +23,7 @@ def _number(value: Any) -> str:
 
 
 class ProgressBar(Callback):
-    """verbose 1: a bar for every epoch with the running loss and metrics; 2: one line for every epoch; 0: nothing."""
+    """verbose 1: a bar for every epoch with the running loss and metrics; 2: a line at its end; 0: nothing."""
 
     def __init__(self, verbose: int) -> None:
         self.verbose = verbose
@@ -37,7 +37,6 @@ class ProgressBar(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """A new bar, under the number of the epoch."""
-        self._start = time.perf_counter()
         if self.verbose:
             print(f"Epoch {epoch + 1}/{self.params['epochs']}", file=sys.stdout)
         self._open()
@@ -49,9 +48,6 @@ class ProgressBar(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Leave the bar, or the line, with the final numbers."""
         self._close(logs)
-        if self.verbose == 2:
-            seconds = time.perf_counter() - self._start
-            print(f"{self.params['steps']} steps, {seconds:.1f} s, {format_logs(logs)}", file=sys.stdout)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """A new bar, unless this is the validation of an epoch."""
@@ -64,7 +60,7 @@ class ProgressBar(Callback):
             self._advance(logs)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """Leave the bar with the final numbers."""
+        """Leave the bar, or the line, with the final numbers."""
         if not self._training:
             self._close(logs)
 
@@ -77,7 +73,7 @@ class ProgressBar(Callback):
         self._advance(None)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Leave the bar."""
+        """Leave the bar, or the line."""
         self._close(None)
 
     def close(self) -> None:
@@ -87,6 +83,7 @@ class ProgressBar(Callback):
             self._bar = None
 
     def _open(self) -> None:
+        self._start = time.perf_counter()
         if self.verbose == 1:
             from tqdm import tqdm
 
@@ -106,3 +103,6 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.set_postfix_str(format_logs(logs), refresh=True)
             self.close()
+        elif self.verbose == 2:
+            line = f"{self.params['steps']} steps, {time.perf_counter() - self._start:.1f} s"
+            print(f"{line}, {format_logs(logs)}" if logs else line, file=sys.stdout)

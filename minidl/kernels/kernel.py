@@ -48,7 +48,7 @@ def sum_axes(memory: Memory, x: Array, axes: tuple[int, ...], keepdims: bool = F
     add row after row, which in float32 is both slower and less accurate.
     """
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes)
-    dtype = x.dtype if x.dtype.kind in "fc" else np.add.reduce(np.empty(0, x.dtype)).dtype
+    dtype = sum_dtype(x)
     total = memory.empty(shape, dtype)
     k = len(axes)
     if axes == tuple(range(k)) and 0 < k < x.ndim and x.dtype.kind in "fc" and x.flags.c_contiguous:
@@ -70,6 +70,11 @@ def _sum_rows(memory: Memory, x: Array, out: Array) -> None:
     np.matmul(np.ones(BLOCK, x.dtype), x[: rows - rest].reshape(blocks, BLOCK, columns), out=sums)
     _sum_rows(memory, sums, out)
     out += np.matmul(np.ones(rest, x.dtype), x[rows - rest :])
+
+
+def sum_dtype(x: Array) -> np.dtype[Any]:
+    """The type of sums: that of floating-point numbers; small integers and truth values become larger integers."""
+    return x.dtype if x.dtype.kind in "fc" else np.add.reduce(np.empty(0, x.dtype)).dtype
 
 
 def unbroadcast(memory: Memory, dy: Array, shape: Shape) -> Array:

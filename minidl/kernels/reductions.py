@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.kernel import Kernel, expand, normalize_axes, sum_axes
+from minidl.kernels.kernel import Kernel, expand, normalize_axes, sum_axes, sum_dtype
 from minidl.memory import Array, Memory, Shape
 
 Axis = int | tuple[int, ...] | None
@@ -204,7 +204,7 @@ class CumSum(Kernel):
     axis: int = 0
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, None]:
-        return np.cumsum(x, axis=self.axis, out=memory.like(x)), None
+        return np.cumsum(x, axis=self.axis, out=memory.empty(x.shape, sum_dtype(x))), None
 
     def backward(self, memory: Memory, dy: Array, saved: None) -> tuple[Array]:
         dx = memory.like(dy)

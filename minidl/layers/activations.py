@@ -8,40 +8,29 @@ from typing import Any
 from minidl import initializers, kernels, ops, random
 from minidl.autodiff.tensor import Tensor, apply
 from minidl.errors import ArgumentError, ShapeError, warn_old_name
-from minidl.layers.layer import Layer, OpenShape, layer_shape
+from minidl.layers.checks import axes, integers, number
+from minidl.layers.layer import OpenShape, SameShape, layer_shape
 from minidl.layers.variable import Variable
+from minidl.memory import Shape
 
 
-class _ElementWise(Layer):
-    """A layer whose output has the shape of its input."""
-
-    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
-        """The same shape."""
-        return input_shape
-
-
-class ReLU(_ElementWise):
+class ReLU(SameShape):
     """y = max(x, 0); in general `max_value` above it, x down to `threshold`, negative_slope·(x − threshold) below."""
 
     def __init__(
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)):
-            if value is None and name == "max_value":
-                continue
-            if value is None or value < 0:
-                raise ArgumentError(f"ReLU: expected {name} ≥ 0, got {value}")
-        self.max_value = max_value
-        self.negative_slope = negative_slope
-        self.threshold = threshold
+        self.max_value = None if max_value is None else number(self, "max_value", max_value, " ≥ 0")
+        self.negative_slope = number(self, "negative_slope", negative_slope, " ≥ 0")
+        self.threshold = number(self, "threshold", threshold, " ≥ 0")
 
     def call(self, inputs: Tensor) -> Tensor:
         """ReLU with its three settings."""
         return ops.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
-class LeakyReLU(_ElementWise):
+class LeakyReLU(SameShape):
     """y = x where x > 0, αx elsewhere, with α = `negative_slope`, 0.3 as in Keras.  (Maas et al. 2013)
 
     `alpha` is its old name.
@@ -52,16 +41,14 @@ class LeakyReLU(_ElementWise):
             negative_slope = kwargs.pop("alpha")
             warn_old_name("LeakyReLU(alpha=…)", "LeakyReLU(negative_slope=…)")
         super().__init__(**kwargs)
-        if negative_slope is None or negative_slope < 0:
-            raise ArgumentError(f"LeakyReLU: expected negative_slope ≥ 0, got {negative_slope}")
-        self.negative_slope = negative_slope
+        self.negative_slope = number(self, "negative_slope", negative_slope, " ≥ 0")
 
     def call(self, inputs: Tensor) -> Tensor:
         """x, or αx where it is negative."""
         return ops.leaky_relu(inputs, self.negative_slope)
 
 
-class PReLU(_ElementWise):
+class PReLU(SameShape):
     """y = x where x > 0, αx elsewhere, with α learned, from zeros on.  (He et al. 2015, eq. 1)
 
     One α for each element of a sample; along `shared_axes` (counted from 1, the batch is axis 0) they share one.
@@ -74,22 +61,26 @@ class PReLU(_ElementWise):
     ) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
-        self.shared_axes = [shared_axes] if isinstance(shared_axes, int) else list(shared_axes or ()) or None
+        self.shared_axes = None if shared_axes is None else list(integers(self, "shared_axes", shared_axes))
 
     def build(self, input_shape: OpenShape) -> None:
         """Make α."""
-        sizes = [1 if a in (self.shared_axes or ()) else n for a, n in enumerate(input_shape)]
         if any(not 1 <= a < len(input_shape) for a in self.shared_axes or ()):
             raise ShapeError(f"PReLU {self.name!r}: shared_axes {self.shared_axes} do not exist in {input_shape}")
-        self.alpha = self.add_weight(layer_shape(tuple(sizes)), self.alpha_initializer, name="alpha")
+        self.alpha = self.add_weight(self._alpha_shape(input_shape), self.alpha_initializer, name="alpha")
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         """x, or αx where it is negative."""
+        if self._alpha_shape(inputs.shape) != self.alpha.shape:
+            raise ShapeError(f"PReLU {self.name!r} has α of shape {self.alpha.shape}, got inputs {inputs.shape}")
         return ops.prelu(inputs, self.alpha)
 
+    def _alpha_shape(self, input_shape: OpenShape) -> Shape:
+        return layer_shape(tuple(1 if a in (self.shared_axes or ()) else n for a, n in enumerate(input_shape)))
 
-class RReLU(_ElementWise):
+
+class RReLU(SameShape):
     """y = x where x > 0, αx elsewhere; α random in training, its mean (lower + upper)/2 at inference.  (Xu et al. 2015)
 
     In training α ~ U[lower, upper) anew for each element: noise that regularizes.
@@ -97,10 +88,10 @@ class RReLU(_ElementWise):
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not 0 <= lower <= upper:
-            raise ArgumentError(f"RReLU: expected 0 ≤ lower ≤ upper, got {lower} and {upper}")
-        self.lower = lower
-        self.upper = upper
+        self.lower = number(self, "lower", lower, " ≥ 0")
+        self.upper = number(self, "upper", upper, " ≥ 0")
+        if lower > upper:
+            raise ArgumentError(f"RReLU: expected lower ≤ upper, got {lower} and {upper}")
         self.seed = seed
         self._generator = random.spawn("dropout", seed)
 
@@ -112,25 +103,28 @@ class RReLU(_ElementWise):
         return ops.prelu(inputs, slopes)
 
 
-class ELU(_ElementWise):
+class ELU(SameShape):
     """y = x where x > 0, α(eˣ − 1) elsewhere.  (Clevert et al. 2016)"""
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = alpha
+        self.alpha = number(self, "alpha", alpha)
 
     def call(self, inputs: Tensor) -> Tensor:
         """The exponential linear unit."""
         return ops.elu(inputs, self.alpha)
 
 
-class Softmax(_ElementWise):
+class Softmax(SameShape):
     """yᵢ = e^xᵢ / Σⱼ e^xⱼ along `axis`."""
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
+        self.axis = axes(self, axis)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Softmax along the axis."""
-        return ops.softmax(inputs, self.axis if isinstance(self.axis, int) else tuple(self.axis))
+        return ops.softmax(inputs, self.axis)
+
+
+ACTIVATION_LAYERS = {kind.__name__: kind for kind in (ReLU, LeakyReLU, PReLU, RReLU, ELU, Softmax)}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl import activations, initializers, ops
 from minidl.autodiff.tensor import Tensor
-from minidl.errors import ArgumentError, ShapeError
-from minidl.layers.layer import Layer, OpenShape
+from minidl.errors import ArgumentError, ShapeError, look_up
+from minidl.layers.activations import ACTIVATION_LAYERS
+from minidl.layers.layer import Layer, OpenShape, SameShape
 from minidl.layers.variable import Variable
 
 
@@ -28,24 +29,20 @@ class InputLayer(Layer):
         batch_shape: Sequence[int | None] | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("name", None)
         super().__init__(**kwargs)
         if (shape is None) == (batch_shape is None):
             raise ArgumentError("Input: expected either shape (without the batch) or batch_shape (with it)")
         full = (batch_size, *_sizes(shape)) if batch_shape is None else tuple(batch_shape)  # type: ignore[arg-type]
         if any(n is not None and (not isinstance(n, (int, np.integer)) or n < 0) for n in full):
             raise ArgumentError(f"Input: expected sizes ≥ 0, or None for an open one, got {full}")
-        self.batch_input_shape = full
+        self.batch_shape = self.batch_input_shape = full
         self.built = True
 
     def call(self, inputs: Tensor) -> Tensor:
         """The input itself, if its shape fits."""
-        expected = self.batch_input_shape or ()
-        fits = len(expected) == inputs.ndim and all(
-            n is None or n == m for n, m in zip(expected, inputs.shape, strict=True)
-        )
-        if not fits:
-            raise ShapeError(f"{self.name!r} expects inputs of shape {expected}, got {inputs.shape}")
+        same_rank = len(self.batch_shape) == inputs.ndim
+        if not same_rank or any(n not in (None, m) for n, m in zip(self.batch_shape, inputs.shape, strict=True)):
+            raise ShapeError(f"{self.name!r} expects inputs of shape {self.batch_shape}, got {inputs.shape}")
         return inputs
 
     def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
@@ -54,7 +51,7 @@ class InputLayer(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The shape, with the batch."""
-        return {"batch_shape": list(self.batch_input_shape or ()), "dtype": self.dtype, "name": self.name}
+        return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name}
 
 
 def _sizes(shape: Sequence[int | None] | int) -> tuple[int | None, ...]:
@@ -75,7 +72,8 @@ def Input(
 class Dense(Layer):
     """y = activation(x·W + b): every output sees every input feature.
 
-    (…, features) → (…, units), W of shape (features, units), b of shape (units,).
+    (…, features) → (…, units), W of shape (features, units), b of shape (units,). `activation` is a string, a function
+    or a layer.
     """
 
     kernel: Variable
@@ -94,7 +92,7 @@ class Dense(Layer):
         if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units < 1:
             raise ArgumentError(f"Dense: expected units to be an integer ≥ 1, got {units!r}")
         self.units = int(units)
-        self.activation = activations.get(activation)
+        self.activation = _activation(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -105,14 +103,15 @@ class Dense(Layer):
             raise ShapeError(f"Dense {self.name!r} needs inputs (batch, …, features), got {input_shape}")
         self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
         self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
+        _build_activation(self, self.compute_output_shape(input_shape))
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         """activation(x·W + b)."""
         features = self.kernel.shape[0]
         if inputs.ndim < 2 or inputs.shape[-1] != features:
-            flatten = inputs.ndim > 2 and math.prod(inputs.shape[1:]) == features
-            hint = "add Flatten() before it" if flatten else f"expected (batch, …, {features})"
+            fits_flat = math.prod(inputs.shape[1:]) == features
+            hint = "add Flatten() before it" if fits_flat else f"expected (batch, …, {features})"
             raise ShapeError(f"Dense {self.name!r} was built for {features} features but got {inputs.shape}: {hint}")
         outputs = ops.matmul(inputs, self.kernel)
         if self.bias is not None:
@@ -124,18 +123,34 @@ class Dense(Layer):
         return (*input_shape[:-1], self.units)
 
 
-class Activation(Layer):
-    """y = activation(x), the activation a string or a function."""
+class Activation(SameShape):
+    """y = activation(x), the activation a string, a function or a layer."""
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+        self.activation = _activation(activation)
+
+    def build(self, input_shape: OpenShape) -> None:
+        """Make the weights of the activation, if it is a layer."""
+        _build_activation(self, input_shape)
+        super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         """activation(x)."""
         result: Tensor = self.activation(inputs)
         return result
 
-    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
-        """The same shape."""
-        return input_shape
+
+def _activation(identifier: Any) -> Any:
+    """What stands for an activation as a function of a tensor: also a layer, and the configuration of one."""
+    if isinstance(identifier, Mapping) and isinstance(identifier.get("config"), Mapping):
+        kind = look_up("activation layer", str(identifier.get("class_name")), ACTIVATION_LAYERS)
+        return kind.from_config(dict(identifier["config"]))
+    return activations.get(identifier)
+
+
+def _build_activation(layer: Dense | Activation, input_shape: OpenShape) -> None:
+    """Make the weights of an activation that is a layer inside another."""
+    if isinstance(layer.activation, Layer):
+        with layer.naming_scope():
+            layer.activation.build_for(input_shape)

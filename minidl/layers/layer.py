@@ -100,7 +100,8 @@ class Layer:
         """The output for these inputs; `training=True` makes layers behave as they do while learning."""
         training = kwargs.pop("training", None)
         training = _training.get() if training is None else bool(training)
-        args, kwargs = map_leaves(self._as_input, (args, kwargs))
+        args = map_leaves(self._as_input, args)
+        kwargs = map_leaves(self._as_input, kwargs)
         if not self.built:
             self.build_for(self._first_shape(args, kwargs))
         if _takes_training(getattr(self.call, "__func__", self.call)):
@@ -124,7 +125,9 @@ class Layer:
     @contextmanager
     def naming_scope(self) -> Iterator[None]:
         """What is made inside the block gets a path below this layer's name."""
-        token = _scope.set(f"{_scope.get()}{self.name}/")
+        scope = _scope.get()
+        inside = f"/{scope}".endswith(f"/{self.name}/")
+        token = _scope.set(scope if inside else f"{scope}{self.name}/")
         try:
             yield
         finally:
@@ -144,7 +147,8 @@ class Layer:
             if isinstance(x, Tensor):
                 return x.shape
         if inputs:
-            raise ArgumentError(f"{self.name!r}: expected an array or a tensor as input, got {(args or kwargs)!r}")
+            kind = type(inputs[0]).__name__
+            raise ArgumentError(f"{self.name!r}: expected arrays or tensors as inputs, got {kind}: use np.array(…)")
         return ()
 
     # Weights.
@@ -160,10 +164,8 @@ class Layer:
         """A new variable of this layer; the initializer is a string, an object, or a function of shape and dtype."""
         make: Callable[..., Any] = initializers.get(initializer)
         variable = Variable(make, tuple(shape), dtype or self.dtype, trainable, name)
-        scope = _scope.get()
-        # Another layer's build may call that of this one directly.
-        inside = f"/{scope}".endswith(f"/{self.name}/")
-        variable.path = f"{scope}{name}" if inside else f"{scope}{self.name}/{name}"
+        with self.naming_scope():
+            variable.path = f"{_scope.get()}{name}"
         self._track(variable)
         return variable
 
@@ -211,7 +213,7 @@ class Layer:
         """All variables, each once, in the order that the class documents."""
         found = {id(v): v for v in (*self._trainable_variables, *self._non_trainable_variables)}
         for layer in self._layers:
-            found.update((id(v), v) for v in layer.variables if id(v) not in found)
+            found.update((id(v), v) for v in layer.variables)
         return list(found.values())
 
     @property
@@ -292,7 +294,8 @@ class Layer:
             for variable, value in zip(variables, values, strict=True):
                 tensor = as_tensor(value)
                 if tensor.shape != variable.shape:
-                    raise ShapeError(f"stateless_call: {variable.path!r} has {variable.shape}, got {tensor.shape}")
+                    wrong = f"{variable.path!r} has shape {variable.shape}, got {tensor.shape}"
+                    raise ShapeError(f"stateless_call: {wrong}")
                 # A call may assign to what is not trainable, and must not write into the caller's array.
                 variable.data = tensor.data if variable.trainable else tensor.data.copy()
                 variable.output = tensor.output
@@ -349,7 +352,7 @@ def _dtype_name(dtype: str | None) -> str:
         raise DTypeError(f"expected a dtype such as 'float32', got {dtype!r}") from None
 
 
-@functools.cache
+@functools.lru_cache
 def _takes_training(call: Callable[..., Any]) -> bool:
     """Whether a `call` has an argument `training`."""
     parameters = inspect.signature(call).parameters.values()

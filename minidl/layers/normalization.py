@@ -9,12 +9,14 @@ import numpy as np
 
 from minidl import initializers, ops
 from minidl.autodiff.tensor import Tensor
-from minidl.errors import ArgumentError, ShapeError
-from minidl.layers.layer import Layer, OpenShape
+from minidl.errors import ShapeError
+from minidl.layers.checks import axes, number
+from minidl.layers.layer import OpenShape, SameShape
 from minidl.layers.variable import Variable
+from minidl.memory import Shape
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(SameShape):
     """y = γ(x − μ)/√(σ² + ε) + β, with statistics for each position on `axis`.  (Ioffe & Szegedy 2015)
 
     In training μ and σ² are those of the batch, and the moving averages follow: moving ← moving·momentum +
@@ -44,13 +46,9 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not 0 <= momentum <= 1:
-            raise ArgumentError(f"BatchNormalization: expected 0 ≤ momentum ≤ 1, got {momentum}")
-        if not epsilon >= 0:
-            raise ArgumentError(f"BatchNormalization: expected epsilon ≥ 0, got {epsilon}")
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
-        self.momentum = momentum
-        self.epsilon = epsilon
+        self.axis = axes(self, axis)
+        self.momentum = number(self, "momentum", momentum, " in [0, 1]")
+        self.epsilon = number(self, "epsilon", epsilon, " ≥ 0")
         self.center = center
         self.scale = scale
         self.beta_initializer = initializers.get(beta_initializer)
@@ -79,23 +77,22 @@ class BatchNormalization(Layer):
         if not (training and self.trainable):
             return ops.standardize(inputs, gamma, beta, self.moving_mean, self.moving_variance, self.axis, self.epsilon)
         outputs, mean, variance = ops.batch_normalization(inputs, gamma, beta, self.axis, self.epsilon)
-        self._follow(self.moving_mean, mean)
-        self._follow(self.moving_variance, variance)
+        # A batch without samples has no statistics.
+        if inputs.size:
+            self._follow(self.moving_mean, mean)
+            self._follow(self.moving_variance, variance)
         return outputs
-
-    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
-        """The same shape."""
-        return input_shape
 
     def _follow(self, moving: Variable, batch: Tensor) -> None:
         """moving ← moving·momentum + batch·(1 − momentum), outside of what is differentiated."""
         moving.assign(moving.data * self.momentum + batch.data.real * (1 - self.momentum))
 
-    def _parameter_shape(self, input_shape: OpenShape) -> tuple[int, ...]:
-        axes = np.atleast_1d(self.axis)
-        if any(not -len(input_shape) <= a < len(input_shape) for a in axes):
-            raise ShapeError(f"{self.name!r}: axis {self.axis} does not exist in inputs of shape {input_shape}")
-        sizes = [input_shape[a] for a in sorted(a % len(input_shape) for a in axes)]
+    def _parameter_shape(self, input_shape: OpenShape) -> Shape:
+        """The sizes on `axis`, in the order of the axes."""
+        chosen, ndim = np.atleast_1d(self.axis), len(input_shape)
+        if any(not -ndim <= a < ndim for a in chosen) or len({a % ndim for a in chosen}) < len(chosen):
+            raise ShapeError(f"{self.name!r}: expected axes of {input_shape}, each once, got axis={self.axis}")
+        sizes = [input_shape[a] for a in sorted(a % ndim for a in chosen)]
         if None in sizes:
             raise ShapeError(f"{self.name!r}: the size of axis {self.axis} must be known, got {input_shape}")
         return tuple(n for n in sizes if n is not None)

@@ -7,11 +7,11 @@ from typing import Any
 
 from minidl import ops, random
 from minidl.autodiff.tensor import Tensor
-from minidl.errors import ArgumentError
-from minidl.layers.layer import Layer, OpenShape
+from minidl.layers.checks import number
+from minidl.layers.layer import SameShape
 
 
-class Dropout(Layer):
+class Dropout(SameShape):
     """In training y = x/(1 − rate) with probability 1 − rate, else 0; at inference y = x.  (Srivastava et al. 2014)
 
     `noise_shape` has size 1 (or None for the input's) on each axis; along an axis of size 1 elements are dropped
@@ -26,9 +26,7 @@ class Dropout(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise ArgumentError(f"Dropout: expected 0 ≤ rate < 1, got {rate}")
-        self.rate = rate
+        self.rate = number(self, "rate", rate, " in [0, 1)")
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.seed = seed
         self._generator = random.spawn("dropout", seed)
@@ -38,7 +36,3 @@ class Dropout(Layer):
         if not training or self.rate == 0:
             return inputs
         return ops.dropout(inputs, self.rate, self.noise_shape, seed=self._generator)
-
-    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
-        """The same shape."""
-        return input_shape

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from minidl import ops
 from minidl.autodiff.tensor import Tensor
 from minidl.errors import ArgumentError, ShapeError
+from minidl.layers.checks import integers
 from minidl.layers.layer import Layer, OpenShape
+
+T = TypeVar("T")
 
 
 class Flatten(Layer):
@@ -17,14 +20,12 @@ class Flatten(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """All axes but the first in one."""
-        if not inputs.ndim:
-            raise ShapeError(f"Flatten {self.name!r} needs a batch axis, got a scalar")
-        return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
+        return ops.reshape(inputs, (_batch(self, inputs.shape), math.prod(inputs.shape[1:])))
 
     def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
         """(batch, a, b) → (batch, a·b)."""
         sizes = [n for n in input_shape[1:] if n is not None]
-        return (input_shape[0], math.prod(sizes) if len(sizes) == len(input_shape) - 1 else None)
+        return (_batch(self, input_shape), math.prod(sizes) if len(sizes) == len(input_shape) - 1 else None)
 
 
 class Reshape(Layer):
@@ -32,20 +33,20 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.target_shape = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
+        self.target_shape = integers(self, "target_shape", target_shape)
         if self.target_shape.count(-1) > 1 or any(n < -1 for n in self.target_shape):
             raise ArgumentError(f"Reshape: expected sizes ≥ 0 and at most one −1, got {self.target_shape}")
 
     def call(self, inputs: Tensor) -> Tensor:
         """The same elements, sample by sample, in the target shape."""
-        return ops.reshape(inputs, (inputs.shape[0], *self._resolved(inputs.shape[1:])))
+        return ops.reshape(inputs, (_batch(self, inputs.shape), *self._resolved(inputs.shape[1:])))
 
     def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
         """(batch, …) → (batch, *target_shape)."""
-        known = [n for n in input_shape[1:] if n is not None]
+        batch, known = _batch(self, input_shape), [n for n in input_shape[1:] if n is not None]
         if len(known) < len(input_shape) - 1:
-            return (input_shape[0], *(None if n == -1 else n for n in self.target_shape))
-        return (input_shape[0], *self._resolved(tuple(known)))
+            return (batch, *(None if n == -1 else n for n in self.target_shape))
+        return (batch, *self._resolved(tuple(known)))
 
     def _resolved(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
         """The target shape with −1 replaced by what is left over."""
@@ -56,3 +57,10 @@ class Reshape(Layer):
                 f"Reshape {self.name!r}: the {elements} elements of a sample {sizes} do not fill {self.target_shape}"
             )
         return tuple(elements // fixed if n == -1 else n for n in self.target_shape)
+
+
+def _batch(layer: Layer, shape: tuple[T, ...]) -> T:
+    """The first size, or an error for a scalar, which has none."""
+    if not shape:
+        raise ShapeError(f"{type(layer).__name__} {layer.name!r} needs inputs with a batch axis, got a scalar")
+    return shape[0]

@@ -101,5 +101,4 @@ class Variable(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         copy = Variable(self.data, trainable=self.trainable, name=self.name)
         copy.path = self.path
-        memo[id(self)] = copy
         return copy

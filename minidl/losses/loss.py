@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from minidl import ops
-from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast, floating, reshape
+from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, floating, reshape
 from minidl.errors import ArgumentError, ShapeError, unknown_name
 from minidl.layers.naming import snake_case
 
@@ -41,7 +41,7 @@ class Loss:
     """
 
     integer_targets = False
-    """Whether `y_true` holds classes, to be left as integers; it is cast to the dtype of `y_pred` otherwise."""
+    """Whether `call` gets `y_true` as it is, as it holds classes; it gets the dtype and rank of `y_pred` otherwise."""
 
     def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size") -> None:
         if reduction is not None and reduction not in REDUCTIONS:
@@ -56,29 +56,31 @@ class Loss:
         each sample, or for each loss. Errors: the batch is empty, shapes or targets do not fit.
         """
         y_pred = floating(y_pred)
-        y_true = as_tensor(y_true) if self.integer_targets else cast(y_true, y_pred.dtype)
-        y_true, y_pred = same_rank(y_true, y_pred)
+        if self.integer_targets:
+            y_true = as_tensor(y_true)
+        else:
+            y_true, y_pred = same_rank(as_tensor(y_true, y_pred.dtype), y_pred)
         if not y_pred.size:
             raise ShapeError(f"{type(self).__name__}: expected at least one sample, got y_pred of shape {y_pred.shape}")
         losses = as_tensor(self.call(y_true, y_pred))
-        return self._reduce(losses, self.weights(y_true, losses, sample_weight))
+        return self._reduce(losses, self._weights(y_true, losses, sample_weight))
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         """The losses before weights and reduction."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred)")
 
     def check(self, y_true: TensorLike, y_pred: TensorLike) -> None:
-        """Raise the error that the *values* of these targets deserve for predictions of that shape; compute nothing.
+        """Raise the error that the values of these targets deserve for predictions of that shape; compute nothing.
 
-        Calling the loss does it first. A training loop that replays what it recorded no longer calls the loss, and has
-        to ask for this before each batch.
+        Calling the loss does the same first. This is for a training loop, which can look at all targets before it
+        begins, and does not call the loss again where it replays a step.
         """
 
-    def weights(self, y_true: Tensor, losses: Tensor, sample_weight: TensorLike) -> Tensor | None:
+    def _weights(self, y_true: Tensor, losses: Tensor, sample_weight: TensorLike) -> Tensor | None:
         """What the losses are multiplied by: `sample_weight`, with axes that broadcast to those of `losses`."""
         if sample_weight is None:
             return None
-        weights = cast(sample_weight, losses.dtype)
+        weights = as_tensor(sample_weight, losses.dtype)
         shape = weights.shape[: losses.ndim] + (1,) * (losses.ndim - weights.ndim)
         fits = all(n in (1, m) for n, m in zip(shape, losses.shape, strict=True))
         if not fits or any(n != 1 for n in weights.shape[losses.ndim :]):
@@ -177,7 +179,7 @@ def matching(owner: str, y_true: TensorLike, y_pred: TensorLike, hint: str = "")
     Never are they broadcast: (n,) against (n, 1) would give n² differences.
     """
     y_pred = floating(y_pred)
-    y_true, y_pred = same_rank(cast(y_true, y_pred.dtype), y_pred)
+    y_true, y_pred = same_rank(as_tensor(y_true, y_pred.dtype), y_pred)
     if y_true.shape != y_pred.shape:
         raise ShapeError(f"{owner}: expected y_true of the shape of y_pred, {y_pred.shape}, got {y_true.shape}{hint}")
     if not y_pred.ndim or not y_pred.shape[-1]:

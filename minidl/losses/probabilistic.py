@@ -1,7 +1,7 @@
 """Distances between distributions: the losses of classification, and of counts.
 
 The cross-entropies take probabilities or, with `from_logits=True`, what a softmax or sigmoid would make them of. Logits
-are the better choice: a probability in float32 is exactly 1 from a logit of 17 on, and has no gradient any more.
+are the better choice: a probability in float32 is exactly 1 from a logit of 18 on, and has no gradient any more.
 
 Probabilities are divided by their sum and kept in [ε, 1 − ε], ε = `minidl.config.epsilon()`, as in Keras: the loss is
 at most −ln ε ≈ 16, and where the bounds act the gradient is 0. (The sum is taken to be at least ε, too.)
@@ -59,7 +59,8 @@ def categorical_crossentropy(
     """
     owner = "CategoricalCrossentropy"
     _check_label_smoothing(owner, label_smoothing)
-    y, p = as_tensor(y_true), floating(y_pred)
+    p = floating(y_pred)
+    y = as_tensor(y_true, p.dtype)
     sparse = y.ndim < p.ndim or (y.ndim and y.shape[-1] == 1)
     y, p = matching(owner, y, p, ": for integer labels use sparse_categorical_crossentropy" if sparse else "")
     y, p = _last(y, axis), _last(p, axis)
@@ -188,7 +189,7 @@ def _check_range(owner: str, y_pred: Tensor, high: float, advice: str, rounding:
 def _first(values: Array, where: Array) -> str:
     """The first of the values selected by `where`, and its position."""
     index = tuple(int(i) for i in np.argwhere(where)[0])
-    return f"{values[index]} at position {index[0] if len(index) == 1 else index}"
+    return f"{values[index]!s} at position {index[0] if len(index) == 1 else index}"
 
 
 def _last(x: Tensor, axis: int) -> Tensor:
@@ -231,12 +232,13 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         """Raise an error for labels that are no integers or none of the classes."""
         _labels_and_predictions(y_true, y_pred, self.ignore_class, self.axis)
 
-    def weights(self, y_true: Tensor, losses: Tensor, sample_weight: TensorLike) -> Tensor | None:
+    def _weights(self, y_true: Tensor, losses: Tensor, sample_weight: TensorLike) -> Tensor | None:
         """`sample_weight`, and 0 where the class is ignored."""
-        weights = super().weights(y_true, losses, sample_weight)
+        weights = super()._weights(y_true, losses, sample_weight)
         if self.ignore_class is None:
             return weights
-        counted = ops.reshape(cast(ops.not_equal(cast(y_true, np.int64), self.ignore_class), losses.dtype), losses.shape)
+        labels = ops.reshape(cast(y_true, np.int64), losses.shape)
+        counted = cast(ops.not_equal(labels, self.ignore_class), losses.dtype)
         if self.reduction in AVERAGES:
             # The mean divides by the number of all labels: make up for those that are ignored.
             counted = counted / ops.clip(ops.mean(counted), 1 / losses.size, None)

@@ -12,12 +12,12 @@ import numpy as np
 from minidl import optimizers, random
 from minidl.callbacks import Callback, CallbackList, History, ProgressBar
 from minidl.callbacks.callback import as_callbacks
-from minidl.errors import ArgumentError, NotBuiltError, NotCompiledError, unknown_name
+from minidl.errors import ArgumentError, NotBuiltError, NotCompiledError, unknown_name, warn_old_name
 from minidl.layers.layer import Layer, OpenShape
 from minidl.memory import Array
 from minidl.models import files
 from minidl.models.summary import summarize
-from minidl.training import Data, Objective, as_data, evaluate, fit, predict, rehearse
+from minidl.training import Data, Objective, as_data, as_inputs, evaluate, fit, predict, predict_step, rehearse
 from minidl.training import test_step as take_test_step
 from minidl.training import train_step as take_train_step
 
@@ -79,9 +79,14 @@ class Model(Layer):
     ) -> None:
         """Say how to train: the optimizer, the loss and the metrics, as strings, objects or functions.
 
-        A loss is f(y_true, y_pred), a metric a list of such. `run_eagerly` makes every step run layer by layer, as it
+        A loss is f(y_true, y_pred), metrics a list of such. `run_eagerly` makes every step run layer by layer, as it
         does at present in any case.
         """
+        if optimizer is None:
+            raise ArgumentError('compile: expected an optimizer, such as optimizer="sgd"')
+        for argument, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if isinstance(value, str):
+                warn_old_name(f'{argument}="{value}"', f'{argument}=["{value}"]')
         objective = Objective(loss, metrics, weighted_metrics)
         self.optimizer = optimizers.get(optimizer)
         self._objective = objective
@@ -102,7 +107,7 @@ class Model(Layer):
     @property
     def metrics_names(self) -> list[str]:
         """What the numbers of `evaluate` are, in their order."""
-        return list(self.objective.results())
+        return ["loss", *self.objective.asked]
 
     def fit(
         self,
@@ -125,18 +130,22 @@ class Model(Layer):
     ) -> History:
         """Train for the epochs from `initial_epoch` to `epochs`; gives the History.
 
-        x and y are arrays with one entry a sample, in batches of `batch_size` (32), in a new random order each epoch if
+        x and y are arrays with one entry a sample, in batches of `batch_size` (32), in a new random order each pass if
         `shuffle`. `validation_data` is (x, y) or (x, y, sample_weight); `validation_split` takes the last samples
-        instead.
-        `class_weight` is {label: weight}. `steps_per_epoch` and `validation_steps` end a pass after so many batches.
-        `verbose` is 0 (silent), 1 or "auto" (a bar for every epoch) or 2 (a line for every epoch).
+        instead. `class_weight` is {label: weight}. `verbose` is 0 (silent), 1 or "auto" (a bar for every epoch) or 2
+        (a line for every epoch).
+
+        With `steps_per_epoch` an epoch has so many batches: it goes on where the last one ended, and begins anew at the
+        end of the data. `validation_steps` looks at the first batches only, `validation_freq` at every so manieth
+        epoch.
 
         Data that is empty, not finite, of the wrong shape, or labelled with classes that do not exist is an error
-        before anything is learned.
+        before anything is learned. An exception, Ctrl-C too, leaves the model with what it has learned so far.
         """
         objective = self.objective
-        data = as_data("fit", x, y, sample_weight)
-        validation = None
+        data, validation = as_data("fit", x, y, sample_weight), None
+        size = _count("batch_size", batch_size, 32)
+        validation_size = _count("validation_batch_size", validation_batch_size, size)
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
                 raise ArgumentError("validation_data: expected (x, y) or (x, y, sample_weight)")
@@ -144,34 +153,31 @@ class Model(Layer):
         elif validation_split:
             data, validation = data.split(validation_split)
         data = data.with_class_weight(class_weight)
-        size = _count("batch_size", batch_size, 32)
-        steps = min(data.steps(size), _count("steps_per_epoch", steps_per_epoch, data.steps(size)))
+        steps = _count("steps_per_epoch", steps_per_epoch, data.steps(size))
         if _count("epochs", epochs, 1, least=0) < _count("initial_epoch", initial_epoch, 0, least=0):
             raise ArgumentError(f"fit: epochs={epochs} is the last epoch and lies before initial_epoch={initial_epoch}")
-        for where, part in (("fit", data), ("validation_data", validation)):
-            if part is not None:
-                rehearse(self, where, part)
-        self.history = History()
-        bar = ProgressBar(_verbosity(verbose))
-        told = [self.history, *as_callbacks(callbacks), bar]
+        history = History()
+        # The history comes last: it also keeps what other callbacks have put into the logs.
+        bar, told = self._told([*as_callbacks(callbacks), history], verbose, epochs, steps)
+        options: dict[str, Any] = {
+            "batch_size": size,
+            "epochs": range(initial_epoch, epochs),
+            "steps": steps,
+            "validation_batch_size": validation_size,
+            "validation_freq": _count("validation_freq", validation_freq, 1),
+        }
+        if validation is not None:
+            validation = _first(validation, "validation_steps", validation_steps, validation_size)
+        rehearse(self, "fit", data, size)
+        if validation is not None:
+            rehearse(self, "validation_data", validation, validation_size)
+        self.history = history
         try:
-            fit(
-                self,
-                data,
-                validation,
-                CallbackList(told, self, {"verbose": _verbosity(verbose), "epochs": epochs, "steps": steps}),
-                batch_size=size,
-                epochs=range(initial_epoch, epochs),
-                generator=random.spawn("shuffling") if shuffle else None,
-                steps=steps,
-                validation_batch_size=_count("validation_batch_size", validation_batch_size, size),
-                validation_steps=validation_steps and _count("validation_steps", validation_steps, 1),
-                validation_freq=_count("validation_freq", validation_freq, 1),
-            )
+            fit(self, data, validation, told, generator=random.spawn("shuffling") if shuffle else None, **options)
         finally:
             bar.close()
             objective.reset()
-        return self.history
+        return history
 
     def evaluate(
         self,
@@ -186,12 +192,12 @@ class Model(Layer):
     ) -> Any:
         """The loss and the metrics over the data: a number, a list with the loss first, or a dictionary."""
         objective = self.objective
-        data = as_data("evaluate", x, y, sample_weight)
         size = _count("batch_size", batch_size, 32)
-        rehearse(self, "evaluate", data)
-        bar, told = self._told(callbacks, verbose, data.steps(size), steps)
+        data = _first(as_data("evaluate", x, y, sample_weight), "steps", steps, size)
+        bar, told = self._told(as_callbacks(callbacks), verbose, 1, data.steps(size))
+        rehearse(self, "evaluate", data, size)
         try:
-            results = evaluate(self, data, told, size, steps)
+            results = evaluate(self, data, told, size)
         finally:
             bar.close()
             objective.reset()
@@ -206,11 +212,11 @@ class Model(Layer):
         callbacks: Callback | Iterable[Callback] | None = None,
     ) -> Array:
         """The outputs for all samples, as one array, in inference mode."""
-        data = as_data("predict", x, finite=False)
         size = _count("batch_size", batch_size, 32)
-        bar, told = self._told(callbacks, verbose, data.steps(size), steps)
+        data = _first(as_inputs("predict", x), "steps", steps, size)
+        bar, told = self._told(as_callbacks(callbacks), verbose, 1, data.steps(size))
         try:
-            return predict(self, data, told, size, steps)
+            return predict(self, data, told, size)
         finally:
             bar.close()
 
@@ -224,33 +230,33 @@ class Model(Layer):
     ) -> Any:
         """One gradient step; gives the loss and metrics of this batch as `evaluate` does."""
         data = as_data("train_on_batch", x, y, sample_weight).with_class_weight(class_weight)
-        return self._on_batch(take_train_step, "train_on_batch", data, return_dict)
+        # One sample finds out what does not fit; the whole batch would take much longer.
+        rehearse(self, "train_on_batch", data, 1)
+        return self._on_batch(take_train_step, data, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch as `evaluate` gives them; nothing is learned."""
-        data = as_data("test_on_batch", x, y, sample_weight)
-        return self._on_batch(take_test_step, "test_on_batch", data, return_dict)
+        return self._on_batch(take_test_step, as_data("test_on_batch", x, y, sample_weight), return_dict)
 
     def predict_on_batch(self, x: Any) -> Array:
         """The outputs for one batch."""
-        return self.predict(x, batch_size=max(len(x), 1), verbose=0)
+        return predict_step(self, (as_inputs("predict_on_batch", x).x, None, None))
 
-    def _on_batch(self, step: Callable[..., None], where: str, data: Data, return_dict: bool) -> Any:
-        rehearse(self, where, data)
+    def _on_batch(self, step: Callable[..., None], data: Data, return_dict: bool) -> Any:
+        """What `step` makes of the data as a single batch."""
         self.objective.reset()
-        step(self, (data.x, data.y, data.sample_weight))
-        results = self.objective.results()
-        self.objective.reset()
-        return _as_asked(results, return_dict)
+        try:
+            step(self, (data.x, data.y, data.sample_weight))
+            return _as_asked(self.objective.results(), return_dict)
+        finally:
+            self.objective.reset()
 
     def _told(
-        self, callbacks: Callback | Iterable[Callback] | None, verbose: int | str, available: int, steps: int | None
+        self, callbacks: list[Callback], verbose: int | str, epochs: int, steps: int
     ) -> tuple[ProgressBar, CallbackList]:
-        """The progress bar, and the list of callbacks it ends."""
-        taken = min(available, _count("steps", steps, available))
+        """The progress bar, and the list of callbacks it begins."""
         bar = ProgressBar(_verbosity(verbose))
-        params = {"verbose": bar.verbose, "epochs": 1, "steps": taken}
-        return bar, CallbackList([*as_callbacks(callbacks), bar], self, params)
+        return bar, CallbackList([bar, *callbacks], self, {"verbose": bar.verbose, "epochs": epochs, "steps": steps})
 
     # Files.
 
@@ -261,7 +267,7 @@ class Model(Layer):
         files.save(self, filepath, overwrite)
 
     def get_compile_config(self) -> dict[str, Any] | None:
-        """How the model was compiled, as plain values; None if it was not, or with a function of one's own."""
+        """How the model was compiled, as plain values; None if it was not. `ArgumentError` for a nameless function."""
         return None if self._objective is None else files.compile_config(self.optimizer, self._objective)
 
     @property
@@ -291,6 +297,15 @@ def _count(name: str, value: int | None, default: int, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ArgumentError(f"{name}: expected an integer ≥ {least}, got {value!r}")
     return int(value)
+
+
+def _first(data: Data, name: str, steps: int | None, size: int) -> Data:
+    """The data of the first `steps` batches of `size`, all if it is None."""
+    available = data.steps(size)
+    taken = _count(name, steps, available)
+    if taken > available:
+        raise ArgumentError(f"{name}: expected at most {available}, the number of batches of {size}, got {taken}")
+    return data.part(slice(taken * size))
 
 
 def _verbosity(verbose: int | str) -> int:

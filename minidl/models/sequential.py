@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from minidl.autodiff.tensor import Tensor
@@ -39,9 +39,15 @@ class Sequential(Model):
                 raise ArgumentError("add: Input says which shape the first layer gets, so it must come first")
             self.batch_input_shape = layer.batch_input_shape
             return
-        known = self.batch_input_shape if self._layers else self.batch_input_shape or layer.batch_input_shape
+        known = self.batch_input_shape
+        if known is None and not self._layers:
+            known = layer.batch_input_shape
         if known is not None:
             shape = self._shape_after(self._layers, known)
+            if not _fits(shape, layer.batch_input_shape or shape):
+                raise ShapeError(
+                    f"add: {layer.name!r} is for inputs of shape {layer.batch_input_shape}, it would get {shape}"
+                )
             with self.naming_scope():
                 layer.build_for(shape)
             layer.compute_output_shape(shape)
@@ -53,22 +59,26 @@ class Sequential(Model):
         """Remove the last layer and give it back."""
         if not self._layers:
             raise ArgumentError(f"pop: {self.name!r} has no layers")
-        return self._layers.pop()
+        layer = self._layers.pop()
+        self.built = self.built and bool(self._layers)
+        return layer
 
     def build(self, input_shape: OpenShape | Sequence[int | None]) -> None:
         """Make the weights for inputs of this shape (batch first)."""
         if not self._layers:
             raise NotBuiltError(f"{self.name!r} has no layers: add some first")
-        shape = tuple(input_shape)
-        for layer in self._layers:
-            layer.build_for(shape)
-            shape = layer.compute_output_shape(shape)
-        self.batch_input_shape = (None, *tuple(input_shape)[1:])
-        super().build(self.batch_input_shape)
+        known = shape = (None, *tuple(input_shape)[1:])
+        self._check_input(shape)
+        with self.naming_scope():
+            for layer in self._layers:
+                layer.build_for(shape)
+                shape = layer.compute_output_shape(shape)
+        self.batch_input_shape = self.batch_input_shape or known
+        super().build(known)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The output of the last layer."""
-        self._check_input(inputs)
+        self._check_input(inputs.shape)
         for layer in self._layers:
             inputs = layer(inputs, training=training)
         return inputs
@@ -82,13 +92,10 @@ class Sequential(Model):
             shape = layer.compute_output_shape(shape)
         return shape
 
-    def _check_input(self, inputs: Tensor) -> None:
-        expected = self.batch_input_shape or ()
-        fits = len(expected) == inputs.ndim and all(
-            n is None or n == m for n, m in zip(expected, inputs.shape, strict=True)
-        )
-        if not fits:
-            raise ShapeError(f"{self.name!r} expects inputs of shape {expected}, got {inputs.shape}")
+    def _check_input(self, shape: OpenShape) -> None:
+        expected = self.batch_input_shape
+        if expected is not None and not _fits(shape, expected):
+            raise ShapeError(f"{self.name!r} expects inputs of shape {expected}, got {shape}")
 
     def get_config(self) -> dict[str, Any]:
         """The layers' classes and configurations, and the input shape."""
@@ -100,7 +107,7 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """A new model, with new weights, from what `get_config` gave."""
         model = cls(trainable=config["trainable"], name=config["name"])
         if config["batch_input_shape"] is not None:
@@ -108,3 +115,10 @@ class Sequential(Model):
         for part in config["layers"]:
             model.add(files.layer_from_config(part, custom_objects))
         return model
+
+
+def _fits(shape: OpenShape, expected: OpenShape) -> bool:
+    """Whether a shape is the expected one; the batch may have any size, and so may what is open."""
+    return len(shape) == len(expected) and all(
+        n is None or m is None or n == m for n, m in zip(shape[1:], expected[1:], strict=True)
+    )

@@ -117,7 +117,7 @@ def _totals(model: Any) -> Iterator[str]:
         "Trainable": model.trainable_variables,
         "Non-trainable": model.non_trainable_variables,
     }
-    if model.optimizer is not None and model.optimizer.variables:
+    if model.optimizer is not None and model.optimizer.built:
         groups["Optimizer"] = model.optimizer.variables
     total = [variable for variables in groups.values() for variable in variables]
     for name, variables in {"Total": total, **groups}.items():

@@ -283,6 +283,7 @@ def repeat(x: TensorLike, repeats: int | Sequence[int], axis: int | None = None)
         x, axis = ravel(x), 0
     check_axis(axis, x.ndim)
     counts = np.atleast_1d(plain(repeats))
+    counts = counts if counts.size else counts.astype(np.int64)
     if counts.dtype.kind not in "iu" or counts.min(initial=0) < 0 or counts.size not in (1, x.shape[axis]):
         raise ArgumentError(f"repeat: expected a count ≥ 0 or one for each of {x.shape[axis]} positions, got {repeats}")
     if counts.size == 1:

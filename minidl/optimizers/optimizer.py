@@ -16,13 +16,16 @@ from typing import Any, Self, TypedDict
 import numpy as np
 
 from minidl.autodiff.tape import GradientTape
-from minidl.autodiff.tensor import Tensor, plain
-from minidl.errors import ArgumentError, DTypeError, MiniDLWarning, ShapeError, unknown_name
+from minidl.autodiff.tensor import Tensor
+from minidl.errors import ArgumentError, MiniDLWarning, unknown_name
 from minidl.layers.variable import Variable
 from minidl.memory import Array
 from minidl.optimizers import clipping, schedules
 from minidl.optimizers.configs import number
+from minidl.optimizers.gradients import fitting
 from minidl.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
+
+Rate = Variable | LearningRateSchedule | Callable[[], Any]
 
 
 class Common(TypedDict, total=False):
@@ -84,8 +87,7 @@ class Optimizer:
         self._slots: dict[Variable, dict[str, Variable]] = {}
         self._excluded: list[Variable] = []
         self._excluded_names: list[str] = []
-        self._learning_rate: Variable | LearningRateSchedule | Callable[[], Any] | None = None
-        self.learning_rate = self._in_new_spelling(learning_rate, old) if old else learning_rate
+        self._learning_rate = self._new_rate(self._in_new_spelling(learning_rate, old) if old else learning_rate)
 
     def slots(self) -> dict[str, float]:
         """What is remembered about each element of a variable: names, and the values to start from."""
@@ -114,14 +116,11 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if callable(value):
-            self._learning_rate = self._without_arguments(value)
-            return
-        rate = number(self, "learning_rate", value, "≥ 0")
-        if isinstance(self._learning_rate, Variable):
+        rate = self._new_rate(value)
+        if isinstance(self._learning_rate, Variable) and isinstance(rate, Variable):
             self._learning_rate.assign(rate)
         else:
-            self._learning_rate = self._state("learning_rate", rate, "float64")
+            self._learning_rate = rate
 
     @property
     def lr(self) -> Any:
@@ -173,27 +172,22 @@ class Optimizer:
         differ, a variable comes twice or all gradients are None; `ShapeError` and `DTypeError` for a gradient that does
         not fit its variable. NaN is no error.
         """
-        variables = list(self._slots if trainable_variables is None else trainable_variables)
         if trainable_variables is None and not self.built:
             raise ArgumentError("apply: without variables the optimizer must be built: pass them, or call build first")
-        if len(grads) != len(variables):
-            raise ArgumentError(f"apply: got {len(grads)} gradients for {len(variables)} variables")
-        if not variables:
+        variables = list(self._slots if trainable_variables is None else trainable_variables)
+        pairs = fitting(type(self).__name__, list(grads), variables)
+        if not pairs:
             return
-        self._check_variables(variables)
-        arrays = [None if g is None else self._as_array(g, v) for g, v in zip(grads, variables, strict=True)]
-        self._report_missing(arrays, variables)
-        rate = self._current_rate()
+        learning_rate = self._current_rate()
         self.build(variables)
-        pairs = [(g, v) for g, v in zip(_unshared(arrays, variables), variables, strict=True) if g is not None]
-        clipped = self.clip([g for g, _ in pairs])
-        self._step([(g, v) for g, (_, v) in zip(clipped, pairs, strict=True)], rate)
+        self._step(pairs, learning_rate)
 
     def _step(self, pairs: list[tuple[Array, Variable]], learning_rate: float) -> None:
-        """Change the variables by their gradients, which are known to fit, and count the step."""
+        """Change the variables by their gradients, which are known to fit them, and count the step."""
+        gradients = self.clip([g for g, _ in pairs])
         coefficients = self.coefficients(learning_rate, int(self.iterations) + 1)
         names = self.slots()
-        for g, variable in pairs:
+        for g, (_, variable) in zip(gradients, pairs, strict=True):
             w = variable.data
             if self.weight_decay is not None and self.decays(variable):
                 # Not w *= 1 − η·λ: in float32 that rounds the decay, typically 1e-6, to a multiple of 6e-8.
@@ -237,21 +231,20 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` by name, as plain data. A function as learning rate is an `ArgumentError`."""
-        missing = [name for name in self._arguments() if not hasattr(self, name)]
+        names = [name for name in self._arguments() if name != "learning_rate"]
+        missing = [name for name in names if not hasattr(self, name)]
         if missing:
             raise ArgumentError(
                 f"{type(self).__name__}: its __init__ keeps no attribute for its argument {', '.join(missing)}: "
                 "set an attribute of the same name or define get_config()"
             )
-        config = {name: getattr(self, name) for name in self._arguments()}
         rate = self._learning_rate
-        if isinstance(rate, LearningRateSchedule):
-            return config | {"learning_rate": schedules.serialize(rate)}
-        if isinstance(rate, Variable):
-            return config | {"learning_rate": float(rate)}
-        raise ArgumentError(
-            f"{type(self).__name__}: a function as learning_rate has no config: derive it from LearningRateSchedule"
-        )
+        if not isinstance(rate, (Variable, LearningRateSchedule)):
+            raise ArgumentError(
+                f"{type(self).__name__}: a function as learning_rate has no config: make it a LearningRateSchedule"
+            )
+        described = float(rate) if isinstance(rate, Variable) else schedules.serialize(rate)
+        return {"learning_rate": described, **{name: getattr(self, name) for name in names}}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
@@ -266,8 +259,9 @@ class Optimizer:
 
     def __repr__(self) -> str:
         rate = self._learning_rate
-        shown = {name: getattr(self, name, None) for name in self._arguments() if name != "name"}
-        shown["learning_rate"] = float(rate) if isinstance(rate, Variable) else rate
+        others = [name for name in self._arguments() if name not in ("learning_rate", "name")]
+        shown: dict[str, Any] = {"learning_rate": float(rate) if isinstance(rate, Variable) else rate}
+        shown |= {name: getattr(self, name, None) for name in others}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items() if v is not None)})"
 
     def _arguments(self) -> list[str]:
@@ -287,26 +281,29 @@ class Optimizer:
         variable.path = f"{self.name}/{name}"
         return variable
 
+    def _new_rate(self, value: Any) -> Rate:
+        """A learning rate as it is kept: a schedule or a function as it is, a number as a variable."""
+        if not callable(value):
+            return self._state("learning_rate", number(self, "learning_rate", value, "≥ 0"), "float64")
+        rate: Rate = value
+        if not isinstance(rate, LearningRateSchedule):
+            try:
+                inspect.signature(value).bind()
+            except (TypeError, ValueError):
+                raise ArgumentError(
+                    f"{type(self).__name__}: a function as learning_rate must take no arguments, got {value!r}: "
+                    "for a function of the step derive from LearningRateSchedule"
+                ) from None
+        return rate
+
     def _current_rate(self) -> float:
         """The learning rate of the next step, checked."""
         rate = self._learning_rate
         if isinstance(rate, Variable):
             return number(self, "learning_rate", rate, "≥ 0")
         done = int(self.iterations)
-        value = rate(done) if isinstance(rate, LearningRateSchedule) else rate() if rate is not None else None
+        value = rate(done) if isinstance(rate, LearningRateSchedule) else rate()
         return number(self, f"learning_rate (from {rate!r} after {done} steps)", value, "≥ 0")
-
-    def _without_arguments(self, rate: Any) -> Any:
-        """`rate`, a schedule or a function, or an `ArgumentError` for a function that cannot be called with nothing."""
-        if not isinstance(rate, LearningRateSchedule):
-            try:
-                inspect.signature(rate).bind()
-            except TypeError:
-                raise ArgumentError(
-                    f"{type(self).__name__}: a function as learning_rate must take no arguments, got {rate!r}: "
-                    "for a function of the step derive from LearningRateSchedule"
-                ) from None
-        return rate
 
     def _in_new_spelling(self, learning_rate: Any, old: dict[str, Any]) -> Any:
         """The learning rate that the old arguments `lr` and `decay` mean; an error for arguments that never were."""
@@ -329,55 +326,3 @@ class Optimizer:
     def _warn_of_old_spelling(self, old: str, new: str, stacklevel: int = 5) -> None:
         """Warn whoever called the constructor, five frames up, or got or set the attribute."""
         warnings.warn(f"{type(self).__name__}: {old} is now spelled {new}", MiniDLWarning, stacklevel=stacklevel)
-
-    def _check_variables(self, variables: Sequence[Any]) -> None:
-        for k, variable in enumerate(variables):
-            if not isinstance(variable, Variable):
-                kind = type(variable).__name__
-                raise DTypeError(f"{type(self).__name__}: expected a Variable in place {k}, got {kind}")
-            if variable.dtype.kind != "f":
-                raise DTypeError(
-                    f"{type(self).__name__}: {variable.path!r} has dtype {variable.dtype}: "
-                    "only real floating-point variables can be optimized"
-                )
-        if len({id(variable) for variable in variables}) < len(variables):
-            paths = [variable.path for variable in variables]
-            raise ArgumentError(f"{type(self).__name__}: a variable comes twice, add its gradients: {', '.join(paths)}")
-
-    def _as_array(self, gradient: Any, variable: Variable) -> Array:
-        """The gradient as an array of the variable's shape and dtype."""
-        g = np.asarray(plain(gradient))
-        if g.shape != variable.shape:
-            raise ShapeError(
-                f"{type(self).__name__}: the gradient of {variable.path!r} must have its shape, {variable.shape}, "
-                f"got {g.shape}"
-            )
-        if g.dtype.kind not in "fiu":
-            raise DTypeError(f"{type(self).__name__}: the gradient of {variable.path!r} must be real, got {g.dtype}")
-        return g.astype(variable.dtype, copy=False)
-
-    def _report_missing(self, gradients: Sequence[Array | None], variables: Sequence[Variable]) -> None:
-        """Warn of the variables without a gradient; an error if that is all of them."""
-        paths = [variable.path for g, variable in zip(gradients, variables, strict=True) if g is None]
-        if len(paths) == len(variables):
-            raise ArgumentError(
-                f"{type(self).__name__}: no gradients for any variable: does the loss depend on {', '.join(paths)}, "
-                "and was it computed on the tape?"
-            )
-        if paths:
-            warnings.warn(
-                f"no gradients for {', '.join(paths)}: the loss does not depend on them, and they stay as they are",
-                MiniDLWarning,
-                stacklevel=3,
-            )
-
-
-def _unshared(gradients: Sequence[Array | None], variables: Sequence[Variable]) -> list[Array | None]:
-    """The gradients, copied where they lie in a variable's own memory and would change while the step is taken."""
-    owned = {id(_owner(variable.data)) for variable in variables}
-    return [g.copy() if g is not None and id(_owner(g)) in owned else g for g in gradients]
-
-
-def _owner(array: Array) -> object:
-    """What holds the memory of the array."""
-    return array if array.base is None else array.base

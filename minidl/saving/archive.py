@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO, Any
 
-from minidl.errors import DataFileError, DataNotFoundError, DTypeError
+from minidl.errors import DataFileError, DTypeError
 from minidl.memory import Array
 from minidl.saving import plain_json, safetensors
-from minidl.saving.writing import written
+from minidl.saving.opening import opened, written
 
 _VERSION = 1
 _CONFIG = "config.json"
@@ -45,7 +44,7 @@ def write_archive(path: str | os.PathLike[str], config: dict[str, Any], arrays: 
         for name, pieces in members.items():
             info = zipfile.ZipInfo(name)  # dated 1980, where zip's calendar begins
             info.create_system = 3  # Unix, wherever it is written
-            info.file_size = sum(len(piece) for piece in pieces)
+            info.file_size = sum(len(piece) for piece in pieces)  # beyond 2 GiB, it needs other headers
             with archive.open(info, "w") as member:
                 member.writelines(pieces)
 
@@ -55,17 +54,13 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
 
     `DataNotFoundError` where there is none; a `DataFileError` says what is wrong with the file, or what it is instead.
     """
-    try:
-        with open(Path(path), "rb") as file:
+    with opened(path) as file:
+        try:
             return _read(file, str(path))
-    except FileNotFoundError:
-        raise DataNotFoundError(f"{path}: no such file") from None
-    except DataFileError:
-        raise
-    except zipfile.BadZipFile as error:
-        raise DataFileError(f"{path}: truncated or damaged: {error}") from error
-    except Exception as error:  # zipfile fails on hostile files in more ways than it documents
-        raise DataFileError(f"{path}: cannot be read: {error or type(error).__name__}") from error
+        except (DataFileError, MemoryError):
+            raise
+        except Exception as error:  # zipfile fails on hostile files in more ways than it documents
+            raise DataFileError(f"{path}: truncated or damaged: {str(error) or type(error).__name__}") from error
 
 
 def _read(file: IO[bytes], name: str) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -119,7 +114,7 @@ def _read_config(file: IO[bytes], size: int, name: str) -> dict[str, Any]:
     content = plain_json.decode(file.read(size), name)
     version = content.get("format_version") if isinstance(content, dict) else None
     if type(version) is int and version > _VERSION:
-        raise DataFileError(f"{name}: is in format {version}, this minidl reads format {_VERSION}: upgrade minidl")
-    if version != _VERSION or not isinstance(config := content.get("config"), dict):
-        raise DataFileError(f"{name}: expected format_version {_VERSION} and a dict config, got {content!r:.80}")
+        raise DataFileError(f"{name}: is in format {version!r:.20}, this minidl reads {_VERSION}: upgrade minidl")
+    if type(version) is not int or version != _VERSION or not isinstance(config := content.get("config"), dict):
+        raise DataFileError(f"{name}: expected format_version {_VERSION} and a config, got {content!r:.80}")
     return config

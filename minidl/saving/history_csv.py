@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 
 from minidl.errors import ArgumentError, DTypeError
-from minidl.saving.writing import written
+from minidl.saving.opening import written
 
 
 def write_history_csv(

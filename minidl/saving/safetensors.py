@@ -130,7 +130,7 @@ class _Entry(NamedTuple):
 def _read_header(file: IO[bytes], size: int, name: str) -> tuple[dict[str, object], int]:
     """The header without its metadata, and the number of bytes that follow it."""
     length = int.from_bytes(file.read(8), "little")
-    if size < 8 or length > size - 8:
+    if length > size - 8:
         raise DataFileError(f"{name}: its header has {length:,} bytes, the file {size:,}: truncated or not safetensors")
     if length > plain_json.MAX_BYTES:
         raise DataFileError(f"{name}: its header has {length:,} bytes, at most {plain_json.MAX_BYTES:,} are read")

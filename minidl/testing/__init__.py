@@ -10,6 +10,7 @@ layouts and repeated calls do not matter. A file with three lines proves a funct
 
 """
 
+from minidl.testing.function import check_function
 from minidl.testing.kernel import PoisonedArena, check_forward, check_kernel
 from minidl.testing.measure import ProofError, proven
 from minidl.testing.strategies import (
@@ -29,5 +30,6 @@ from minidl.testing.strategies import (
 
 __all__ = [
     "PoisonedArena", "ProofError", "apart", "arrays", "axes_of", "axis_of", "booleans", "broadcastable",
-    "check_forward", "check_kernel", "distinct", "from_noise", "integers", "matrices", "probabilities", "proven", "shapes",
+    "check_forward", "check_function", "check_kernel", "distinct", "from_noise", "integers", "matrices",
+    "probabilities", "proven", "shapes",
 ]  # fmt: skip

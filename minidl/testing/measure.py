@@ -46,9 +46,10 @@ def generic(shape: Shape, role: str, k: int) -> Array:
     return numbers
 
 
-def potential(ys: Sequence[Array]) -> Any:
-    """Φ(y) = Σ uᵢyᵢ + ½wᵢyᵢ² over all results."""
-    return sum(np.sum((generic(y.shape, "u", k) + 0.5 * generic(y.shape, "w", k) * y) * y) for k, y in enumerate(ys))
+def potential(ys: Sequence[Any]) -> Any:
+    """Φ(y) = Σ uᵢyᵢ + ½wᵢyᵢ² over all results, which may be arrays or tensors."""
+    terms = [((generic(y.shape, "u", k) + 0.5 * generic(y.shape, "w", k) * y) * y).sum() for k, y in enumerate(ys)]
+    return sum(terms[1:], start=terms[0])
 
 
 def slope(ys: Sequence[Array]) -> tuple[Array, ...]:
@@ -90,7 +91,8 @@ def difference(f: Callable[..., Sequence[Array]], xs: Sequence[Array], which: Se
         for h in (k * _DIFFERENCE_STEP, -k * _DIFFERENCE_STEP):
             moved = [np.asarray(x + h * generic(x.shape, "v", j)) if j in which else x for j, x in enumerate(xs)]
             sides.append(f(*moved))
-        parts = [np.asarray(coefficient * (plus - minus) / _DIFFERENCE_STEP) for plus, minus in zip(*sides, strict=True)]
+        weight = coefficient / _DIFFERENCE_STEP
+        parts = [np.asarray(weight * (plus - minus)) for plus, minus in zip(*sides, strict=True)]
         total = [np.asarray(a + b) for a, b in zip(total, parts, strict=True)] if total else parts
     return total
 
@@ -102,7 +104,7 @@ def expect(condition: object, message: str) -> None:
 
 
 def expect_close(actual: Array, expected: Array, tolerance: float, what: str, scale: float = 0.0) -> None:
-    """Errors no larger than `tolerance` times the largest element (or `scale`); NaN and infinities in the same places."""
+    """No error beyond `tolerance` times the largest element (or `scale`); NaN and infinities in the same places."""
     if actual.shape != expected.shape:
         raise ProofError(f"{what}: got shape {actual.shape}, expected {expected.shape}")
     if not actual.size:

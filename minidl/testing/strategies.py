@@ -1,8 +1,9 @@
 """Hypothesis strategies for shapes, axes and arrays to differentiate at.
 
-Shapes are searched and shrunk by Hypothesis: axes of size 0 and 1 come up all the time. The numbers are noise from a seed,
-as a derivative is best tested at generic points, with a few exact integers among them (a sigmoid must be right at 0,
-too). Where a function has a kink, the strategy never comes near it, by construction: no tolerance has to be widened.
+Shapes are searched and shrunk by Hypothesis: axes of size 0 and 1 come up all the time. The numbers are noise from a
+seed, as a derivative is best tested at generic points, with a few exact integers among them (a sigmoid must be right
+at 0, too). Where a function has a kink, the strategy never comes near it, by construction: no tolerance has to be
+widened.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def arrays(
     gap: float = GAP,
     dtype: npt.DTypeLike = np.float64,
 ) -> Strategy[Array]:
-    """Numbers between `low` and `high`, none closer than `gap` to a point of `away_from`; about one in five is integer."""
+    """Numbers between `low` and `high`, none closer than `gap` to a point of `away_from`; some are exact integers."""
     points = sorted(away_from)
     rooms = np.diff([low - gap, *points, high + gap]) - 2 * gap
     if min(rooms) < 0 or sum(rooms) <= 0:
@@ -95,7 +96,7 @@ def distinct(
     high: float = 3.0,
     dtype: npt.DTypeLike = np.float64,
 ) -> Strategy[Array]:
-    """Numbers between `low` and `high` that all differ by at least half of (high − low)/size: no ties for max or sort."""
+    """Numbers between `low` and `high`, at least (high − low)/(2·size) from each other: no ties for max or sort."""
     return from_noise(lambda s, rng: _spaced(s, low, high, rng).astype(dtype), shapes() if shape is None else shape)
 
 
@@ -140,7 +141,8 @@ def probabilities(shape: Shape | Strategy[Shape]) -> Strategy[Array]:
 def from_noise(draw: Callable[[Shape, np.random.Generator], Any], shape: Shape | Strategy[Shape]) -> Strategy[Any]:
     """What `draw(shape, rng)` makes, for a shape and a generator that Hypothesis chooses."""
     chosen = st.just(shape) if isinstance(shape, tuple) else shape
-    return st.tuples(chosen, st.integers(0, 2**32 - 1)).map(lambda drawn: draw(drawn[0], np.random.default_rng(drawn[1])))
+    seeds = st.integers(0, 2**32 - 1)
+    return st.tuples(chosen, seeds).map(lambda drawn: draw(drawn[0], np.random.default_rng(drawn[1])))
 
 
 def _spaced(shape: Shape, low: float, high: float, rng: np.random.Generator) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -56,41 +57,56 @@ class Data:
         """The data with weights from the class of each sample; a class that is not named weighs 1."""
         if class_weight is None:
             return self
+        if not isinstance(class_weight, Mapping):
+            raise ArgumentError(f"class_weight: expected a dictionary {{label: weight}}, got {class_weight!r}")
         if self.sample_weight is not None:
             raise ArgumentError("class_weight and sample_weight exclude each other: multiply the classes' weights in")
-        if self.y is None:
-            raise ArgumentError("class_weight needs targets y")
-        classes = np.argmax(self.y, axis=-1) if self.y.ndim > 1 and self.y.shape[-1] > 1 else self.y.reshape(len(self))
+        classes = self._classes()
         weights = np.ones(len(self), np.float32)
         for label, weight in class_weight.items():
-            if not (np.isfinite(weight) and weight >= 0):
-                raise ArgumentError(f"class_weight: expected finite weights ≥ 0, got {weight} for class {label}")
+            if isinstance(label, bool) or not isinstance(label, Integral):
+                raise ArgumentError(f"class_weight: expected labels that are integers, got {label!r}")
+            if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < math.inf:
+                raise ArgumentError(f"class_weight: expected finite weights ≥ 0, got {weight!r} for class {label}")
             weights[classes == label] = weight
         return Data(self.x, self.y, weights)
 
+    def _classes(self) -> Array:
+        """The class of each sample, from labels (n,) or (n, 1) or from one-hot rows."""
+        assert self.y is not None
+        if self.y.ndim > 2:
+            raise ArgumentError(f"class_weight needs one label a sample, got y of shape {self.y.shape}")
+        one_hot = self.y.ndim == 2 and self.y.shape[1] > 1
+        return np.argmax(self.y, axis=1) if one_hot else self.y.reshape(len(self))
 
-def as_data(where: str, x: Any, y: Any = None, sample_weight: Any = None, finite: bool = True) -> Data:
-    """The arrays as `Data`, or an error that says which is empty, of another length, not numeric or not finite."""
-    arrays = {
-        name: None if value is None else _numbers(where, name, value)
-        for name, value in (("x", x), ("y", y), ("sample_weight", sample_weight))
-    }
-    if arrays["x"] is None:
-        raise ArgumentError(f"{where}: expected an array x, got None")
-    length = len(arrays["x"])
-    if not length:
-        raise ShapeError(f"{where}: x has no samples, its shape is {arrays['x'].shape}")
-    for name, array in arrays.items():
+
+def as_inputs(where: str, x: Any) -> Data:
+    """Samples to predict for, NaN or not; or an error if they are no numbers, or none at all."""
+    samples = _numbers(where, "x", x)
+    if not len(samples):
+        raise ShapeError(f"{where}: x has no samples, its shape is {samples.shape}")
+    return Data(samples)
+
+
+def as_data(where: str, x: Any, y: Any, sample_weight: Any = None) -> Data:
+    """Samples to learn from, or an error that says what is missing, empty, of another length, or not finite."""
+    samples = as_inputs(where, x).x
+    weights = None if sample_weight is None else _numbers(where, "sample_weight", sample_weight)
+    data = Data(samples, _numbers(where, "y", y), weights)
+    for name, array in vars(data).items():
         if array is None:
             continue
-        if len(array) != length:
-            raise ShapeError(f"{where}: x has {length} samples but {name} has {len(array)}")
-        if finite and array.dtype.kind == "f":
+        if len(array) != len(data):
+            raise ShapeError(f"{where}: x has {len(data)} samples but {name} has {len(array)}")
+        if array.dtype.kind == "f":
             _check_finite(where, name, array)
-    return Data(arrays["x"], arrays["y"], arrays["sample_weight"])
+    return data
 
 
 def _numbers(where: str, name: str, value: Any) -> Array:
+    """The value as an array of numbers with at least one axis."""
+    if value is None:
+        raise ArgumentError(f"{where}: expected an array {name}, got None")
     try:
         array = np.asarray(plain(value))
     except ValueError as error:
@@ -110,6 +126,6 @@ def _check_finite(where: str, name: str, array: Array) -> None:
             index = np.argwhere(~finite)[0]
             value = array[start : start + 4096][tuple(index)]
             raise NonFiniteError(
-                f"{where}: {name} has {value} in sample {start + int(index[0])}: training on it would ruin the weights; "
-                "remove or replace such values (numpy.nan_to_num)"
+                f"{where}: {name} has {value} in sample {start + int(index[0])}: it would ruin the weights; remove or "
+                "replace such values (numpy.nan_to_num)"
             )

@@ -16,10 +16,11 @@ def train_step(model: Any, batch: Batch) -> None:
     with GradientTape() as tape:
         y_pred = model(x, training=True)
         loss = model.objective(y, y_pred, sample_weight)
+    # A metric that raises an error does so before anything is learned.
+    model.objective.update(loss, y, y_pred, sample_weight)
     gradients = tape.gradient(loss, variables)
     if variables:
         model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-    model.objective.update(loss, y, y_pred, sample_weight)
 
 
 def test_step(model: Any, batch: Batch) -> None:

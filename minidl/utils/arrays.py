@@ -28,4 +28,5 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
         raise ArgumentError(
             f"to_categorical: expected integers from 0 to {classes - 1}, got {labels.min()} to {labels.max()}"
         )
-    return (labels[..., None] == np.arange(classes)).astype(config.floatx())
+    rows: Array = labels[..., None] == np.arange(classes)
+    return rows.astype(config.floatx())

@@ -1,0 +1,623 @@
+# ruff: noqa: F405 - all kernels are imported by the star: each of them is in the table
+"""One table lists each kernel with a strategy for its inputs and a naive reference; everything else follows from it.
+
+What follows is told by `minidl.testing.check_kernel`: the value equals the reference, the gradient the complex step,
+the second derivative a difference quotient, Heap equals Arena, a fused kernel its composition, and so on.
+
+The references are written for reading: one number at a time in plain Python where that is possible. The strategies stay
+away from kinks and borders by construction.
+"""
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from minidl import kernels
+from minidl.errors import NotDifferentiableError
+from minidl.kernels import *  # noqa: F403
+from minidl.memory import Heap
+from minidl.testing import (
+    apart,
+    arrays,
+    axes_of,
+    axis_of,
+    booleans,
+    broadcastable,
+    check_forward,
+    check_kernel,
+    distinct,
+    integers,
+    matrices,
+    probabilities,
+    shapes,
+)
+
+
+@dataclass
+class Row:
+    """A kernel class, a strategy of (kernel, inputs), and `reference(*inputs, **hyperparameters)`."""
+
+    kernel: type
+    cases: st.SearchStrategy
+    reference: Callable
+    note: str = ""
+    wrt: tuple[int, ...] | None = None
+
+    def __str__(self):
+        return f"{self.kernel.__name__} {self.note}".strip()
+
+
+def of(kernel, *inputs):
+    """A fixed kernel, and one strategy for each of its inputs."""
+    return st.tuples(st.just(kernel), st.tuples(*inputs))
+
+
+def each(f):
+    """f, a function of numbers, for each element of arrays that broadcast."""
+
+    def reference(*xs, **hyperparameters):
+        elements = np.broadcast(*xs)
+        return np.array([f(*values, **hyperparameters) for values in elements]).reshape(elements.shape)
+
+    return reference
+
+
+# ---- Elementary functions ------------------------------------------------------------------------------------------
+
+ELEMENTARY = [
+    Row(Negative, of(Negative(), arrays()), each(lambda x: -x)),
+    Row(Square, of(Square(), arrays()), each(lambda x: x**2)),
+    Row(Sqrt, of(Sqrt(), arrays(low=0.1)), each(math.sqrt)),
+    Row(Absolute, of(Absolute(), arrays(away_from=[0])), each(abs)),
+    Row(Sign, of(Sign(), arrays(away_from=[0])), each(lambda x: 1 if x > 0 else -1)),
+    Row(Clip, of(Clip(-1, 2), arrays(away_from=[-1, 2])), each(lambda x, low, high: min(max(x, low), high))),
+    Row(Clip, of(Clip(-math.inf, 1), arrays(away_from=[1])), each(lambda x, low, high: min(x, high)), "above"),
+    Row(Exp, of(Exp(), arrays()), each(math.exp)),
+    Row(Expm1, of(Expm1(), arrays()), each(math.expm1)),
+    Row(Log, of(Log(), arrays(low=0.1)), each(math.log)),
+    Row(Log1p, of(Log1p(), arrays(low=-0.9)), each(math.log1p)),
+    Row(Sin, of(Sin(), arrays()), each(math.sin)),
+    Row(Cos, of(Cos(), arrays()), each(math.cos)),
+    Row(Tan, of(Tan(), arrays(low=-1.3, high=1.3)), each(math.tan)),
+    Row(Arcsin, of(Arcsin(), arrays(low=-0.9, high=0.9)), each(math.asin)),
+    Row(Arccos, of(Arccos(), arrays(low=-0.9, high=0.9)), each(math.acos)),
+    Row(Arctan, of(Arctan(), arrays()), each(math.atan)),
+    Row(Sinh, of(Sinh(), arrays()), each(math.sinh)),
+    Row(Cosh, of(Cosh(), arrays()), each(math.cosh)),
+    Row(Tanh, of(Tanh(), arrays()), each(math.tanh)),
+    Row(Arcsinh, of(Arcsinh(), arrays()), each(math.asinh)),
+    Row(Arccosh, of(Arccosh(), arrays(low=1.1)), each(math.acosh)),
+    Row(Arctanh, of(Arctanh(), arrays(low=-0.9, high=0.9)), each(math.atanh)),
+    Row(Erf, of(Erf(), arrays()), each(math.erf)),
+]
+
+# ---- Arithmetic of two arrays --------------------------------------------------------------------------------------
+
+
+@st.composite
+def pairs(draw, kernel, first=arrays, second=arrays):
+    a, b = draw(broadcastable(2))
+    return kernel, (draw(first(a)), draw(second(b)))
+
+
+@st.composite
+def pairs_apart(draw, kernel):
+    return kernel, draw(apart(*draw(broadcastable(2))))
+
+
+@st.composite
+def choices(draw):
+    condition, a, b = draw(broadcastable(3))
+    return Where(), (draw(booleans(condition)), draw(arrays(a)), draw(arrays(b)))
+
+
+def positive(shape):
+    return arrays(shape, low=0.2)
+
+
+def not_zero(shape):
+    return arrays(shape, away_from=[0], gap=0.2)
+
+
+def whole(shape):
+    return integers(shape, -2, 3, np.float64)
+
+
+ARITHMETIC = [
+    Row(Add, pairs(Add()), each(lambda a, b: a + b)),
+    Row(Subtract, pairs(Subtract()), each(lambda a, b: a - b)),
+    Row(Multiply, pairs(Multiply()), each(lambda a, b: a * b)),
+    Row(Divide, pairs(Divide(), arrays, not_zero), each(lambda a, b: a / b)),
+    Row(Power, pairs(Power(), positive, arrays), each(lambda x, a: x**a)),
+    # A negative base has real powers for whole exponents only, so there is no derivative for the exponent.
+    Row(Power, pairs(Power(), not_zero, whole), each(lambda x, a: x**a), "of negative numbers", wrt=(0,)),
+    Row(Maximum, pairs_apart(Maximum()), each(max)),
+    Row(Minimum, pairs_apart(Minimum()), each(min)),
+    Row(Where, choices(), each(lambda condition, a, b: a if condition else b)),
+]
+
+# ---- Activations ---------------------------------------------------------------------------------------------------
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def elu(x, alpha=1.0):
+    return x if x > 0 else alpha * math.expm1(x)
+
+
+def general_relu(x, negative_slope, max_value, threshold):
+    if x >= max_value:
+        return max_value
+    return x if x >= threshold else negative_slope * (x - threshold)
+
+
+def tanh_gelu(x):
+    return 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def softmax(x, axis):
+    e = np.exp(x)
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+@st.composite
+def with_alpha(draw):
+    """x, and one α for all elements, for each column, or for each element."""
+    shape = draw(shapes())
+    alpha = tuple(draw(st.sampled_from([1, n])) for n in shape[draw(st.integers(0, len(shape))) :])
+    return PRelu(), (draw(arrays(shape, away_from=[0])), draw(arrays(alpha)))
+
+
+@st.composite
+def along_axis(draw, kernel):
+    x = draw(arrays(shapes(min_dims=1)))
+    axis = draw(st.one_of(axis_of(x.ndim), axes_of(x.ndim).filter(lambda a: isinstance(a, tuple) and a)))
+    return kernel(axis), (x,)
+
+
+ACTIVATIONS = [
+    Row(Sigmoid, of(Sigmoid(), arrays()), each(sigmoid)),
+    Row(
+        HardSigmoid,
+        of(HardSigmoid(), arrays(low=-5, high=5, away_from=[-3, 3])),
+        each(lambda x: min(max(x / 6 + 0.5, 0), 1)),
+    ),
+    Row(Relu, of(Relu(), arrays(away_from=[0])), each(lambda x: max(x, 0))),
+    Row(GeneralRelu, of(GeneralRelu(0.1, 2.0, 0.5), arrays(away_from=[0.5, 2])), each(general_relu)),
+    Row(GeneralRelu, of(GeneralRelu(), arrays(away_from=[0])), each(general_relu), "by default"),
+    Row(GeneralRelu, of(GeneralRelu(0.5, 1.0, -1.0), arrays(away_from=[-1, 1])), each(general_relu), "below 0"),
+    Row(
+        LeakyRelu,
+        of(LeakyRelu(0.3), arrays(away_from=[0])),
+        each(lambda x, negative_slope: x if x > 0 else negative_slope * x),
+    ),
+    Row(PRelu, with_alpha(), each(lambda x, alpha: x if x > 0 else alpha * x)),
+    Row(Elu, of(Elu(), arrays(away_from=[0])), each(elu)),
+    Row(Elu, of(Elu(0.5), arrays(away_from=[0])), each(elu), "with α"),
+    Row(Selu, of(Selu(), arrays(away_from=[0])), each(lambda x: 1.0507009873554805 * elu(x, 1.6732632423543772))),
+    Row(Gelu, of(Gelu(), arrays()), each(lambda x: x * statistics.NormalDist().cdf(x))),
+    Row(TanhGelu, of(TanhGelu(), arrays()), each(tanh_gelu)),
+    Row(Silu, of(Silu(), arrays()), each(lambda x, beta: x * sigmoid(x))),
+    Row(Silu, of(Silu(1.7), arrays()), each(lambda x, beta: x * sigmoid(beta * x)), "with β"),
+    Row(Mish, of(Mish(), arrays()), each(lambda x: x * math.tanh(math.log(1 + math.exp(x))))),
+    Row(Softplus, of(Softplus(), arrays()), each(lambda x: math.log(1 + math.exp(x)))),
+    Row(Softsign, of(Softsign(), arrays(away_from=[0])), each(lambda x: x / (1 + abs(x)))),
+    Row(Softmax, along_axis(Softmax), softmax),
+    Row(LogSoftmax, along_axis(LogSoftmax), lambda x, axis: np.log(softmax(x, axis))),
+]
+
+# ---- Reductions ----------------------------------------------------------------------------------------------------
+
+
+def over_axes(f):
+    """f, a function of a list of numbers, over `axis`."""
+
+    def reference(x, axis, keepdims):
+        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        reduced = {a % x.ndim for a in axes}
+        y = np.empty([1 if a in reduced else n for a, n in enumerate(x.shape)])
+        for index in np.ndindex(y.shape):
+            elements = x[tuple(slice(None) if a in reduced else i for a, i in enumerate(index))]
+            y[index] = f(np.ravel(elements).tolist())
+        return y if keepdims else y.reshape([n for a, n in enumerate(y.shape) if a not in reduced])
+
+    return reference
+
+
+@st.composite
+def reductions(draw, kernel, elements=arrays, min_side=0):
+    shape = draw(shapes(min_side=min_side))
+    return kernel(draw(axes_of(len(shape))), draw(st.booleans())), (draw(elements(shape)),)
+
+
+def reduces_more_than_one(case):
+    """The standard deviation of one number is 0, where the root has no derivative."""
+    kernel, (x,) = case
+    return x.size != over_axes(len)(x, kernel.axis, True).size
+
+
+@st.composite
+def along_one_axis(draw, kernel, elements=arrays):
+    x = draw(elements(shapes(min_dims=1)))
+    return kernel(draw(axis_of(x.ndim))), (x,)
+
+
+REDUCTIONS = [
+    Row(Sum, reductions(Sum), over_axes(math.fsum)),
+    Row(Mean, reductions(Mean), over_axes(lambda v: math.fsum(v) / len(v) if v else math.nan)),
+    Row(Variance, reductions(Variance), over_axes(lambda v: statistics.pvariance(v) if v else math.nan)),
+    Row(
+        StandardDeviation,
+        reductions(StandardDeviation, distinct).filter(reduces_more_than_one),
+        over_axes(lambda v: statistics.pstdev(v) if v else math.nan),
+    ),
+    Row(Max, reductions(Max, distinct, min_side=1), over_axes(max)),
+    Row(Min, reductions(Min, distinct, min_side=1), over_axes(min)),
+    Row(Prod, reductions(Prod), over_axes(math.prod)),
+    Row(
+        LogSumExp,
+        reductions(LogSumExp),
+        over_axes(lambda v: math.log(math.fsum(map(math.exp, v))) if v else -math.inf),
+    ),
+    Row(CumSum, along_one_axis(CumSum), lambda x, axis: np.cumsum(x, axis)),
+]
+
+# ---- Linear algebra ------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def products(draw, max_dims):
+    a, b = draw(matrices(max_dims))
+    return MatMul(), (draw(arrays(a)), draw(arrays(b)))
+
+
+@st.composite
+def stack_times_matrix(draw):
+    shape = draw(shapes(min_dims=3, max_dims=4))
+    return MatMul(), (draw(arrays(shape)), draw(arrays((shape[-1], draw(st.integers(0, 3))))))
+
+
+def matmul(a, b):
+    """Σₖ a[…, i, k]·b[…, k, j], with a vector as one row or one column."""
+    rows = a if a.ndim > 1 else a[None, :]
+    columns = b if b.ndim > 1 else b[:, None]
+    y = (rows[..., :, :, None] * columns[..., None, :, :]).sum(axis=-2)
+    y = y if a.ndim > 1 else y[..., 0, :]
+    return y if b.ndim > 1 else y[..., 0]
+
+
+SUMS_OF_PRODUCTS = [
+    "ij,jk->ik", "ij,kj->ki", "bij,bjk->bik", "i,i->", "i,j->ij", "ij->ji", "ij->", "ij->j", "ii->i", "ii->", "iij->j",
+    "ii,i->i", "ij,jk,kl->il", "i,i,i->i", "i,->i", "->", "ij,k->i", "ij,ij->ij", "ijj,ik->k",
+]  # fmt: skip
+
+
+@st.composite
+def sums_of_products(draw):
+    subscripts = draw(st.sampled_from(SUMS_OF_PRODUCTS))
+    sizes = {letter: draw(st.integers(0, 3)) for letter in sorted(set(subscripts) - set(",->"))}
+    names = subscripts.partition("->")[0].split(",")
+    return Einsum(subscripts), tuple(draw(arrays(tuple(sizes[c] for c in name))) for name in names)
+
+
+def einsum(*operands, subscripts):
+    """One product for each choice of all letters, added up where the output's letters say."""
+    inputs, output = subscripts.split("->")
+    names = inputs.split(",")
+    sizes = {c: n for name, x in zip(names, operands, strict=True) for c, n in zip(name, x.shape, strict=True)}
+    y = np.zeros([sizes[c] for c in output])
+    for position in itertools.product(*(range(n) for n in sizes.values())):
+        at = dict(zip(sizes, position, strict=True))
+        factors = [x[tuple(at[c] for c in name)] for name, x in zip(names, operands, strict=True)]
+        y[tuple(at[c] for c in output)] += math.prod(factors)
+    return y
+
+
+LINEAR_ALGEBRA = [
+    Row(MatMul, products(max_dims=2), matmul, "of matrices and vectors"),
+    Row(MatMul, products(max_dims=4), matmul, "of stacks that broadcast"),
+    Row(MatMul, stack_times_matrix(), matmul, "of a stack and one matrix"),
+    Row(Einsum, sums_of_products(), einsum),
+]
+
+# ---- Moving elements -----------------------------------------------------------------------------------------------
+
+
+@st.composite
+def reshapes(draw):
+    x = draw(arrays())
+    splits = [(x.size // n, n) for n in (1, 2, 3) if x.size % n == 0]
+    return Reshape(draw(st.sampled_from([(x.size,), (x.size, 1), x.shape, x.shape[::-1], *splits]))), (x,)
+
+
+@st.composite
+def transposes(draw):
+    x = draw(arrays())
+    signs = [draw(st.sampled_from([0, x.ndim])) for _ in range(x.ndim)]
+    order = draw(st.permutations(range(x.ndim)))
+    axes = tuple(a - sign for a, sign in zip(order, signs, strict=True))
+    return Transpose(draw(st.sampled_from([None, axes]))), (x,)
+
+
+@st.composite
+def broadcasts(draw):
+    small, other = draw(broadcastable(2))
+    return BroadcastTo(np.broadcast_shapes(small, other)), (draw(arrays(small)),)
+
+
+@st.composite
+def concatenations(draw):
+    shape = draw(shapes(min_dims=1))
+    axis = draw(axis_of(len(shape)))
+    lengths = draw(st.lists(st.integers(0, 3), min_size=1, max_size=3))
+    parts = [(*shape[: axis % len(shape)], n, *shape[axis % len(shape) + 1 :]) for n in lengths]
+    return Concatenate(axis), tuple(draw(arrays(part)) for part in parts)
+
+
+@st.composite
+def stacks(draw):
+    shape = draw(shapes(max_dims=2))
+    count = draw(st.integers(1, 3))
+    return Stack(draw(axis_of(len(shape) + 1))), tuple(draw(arrays(shape)) for _ in range(count))
+
+
+@st.composite
+def splits(draw):
+    x = draw(arrays(shapes(min_dims=1)))
+    axis = draw(axis_of(x.ndim))
+    cuts = sorted(draw(st.lists(st.integers(0, x.shape[axis]), max_size=3)))
+    return Split(tuple(cuts), axis), (x,)
+
+
+@st.composite
+def frames(draw):
+    x = draw(arrays(shapes(max_side=2)))
+    widths = tuple(draw(st.tuples(st.integers(0, 2), st.integers(0, 2))) for _ in range(x.ndim))
+    return Pad(widths, draw(st.sampled_from([0.0, -1.5]))), (x,)
+
+
+@st.composite
+def flips(draw):
+    x = draw(arrays())
+    return Flip(draw(axes_of(x.ndim))), (x,)
+
+
+@st.composite
+def repeats(draw):
+    x = draw(arrays(shapes(min_dims=1)))
+    return Repeat(draw(st.integers(0, 3)), draw(axis_of(x.ndim))), (x,)
+
+
+@st.composite
+def tiles(draw):
+    x = draw(arrays(shapes(max_dims=2)))
+    return Tile(tuple(draw(st.lists(st.integers(0, 2), max_size=3)))), (x,)
+
+
+MOVING = [
+    Row(Cast, of(Cast(np.float64), arrays()), lambda x, dtype: x),
+    Row(Reshape, reshapes(), lambda x, shape: np.array(x.ravel().tolist()).reshape(shape)),
+    Row(Transpose, transposes(), lambda x, axes: np.transpose(x, axes)),
+    Row(BroadcastTo, broadcasts(), lambda x, shape: np.zeros(shape) + x),
+    Row(Concatenate, concatenations(), lambda *xs, axis: np.concatenate(xs, axis)),
+    Row(Stack, stacks(), lambda *xs, axis: np.concatenate([np.expand_dims(x, axis) for x in xs], axis)),
+    Row(Split, splits(), lambda x, cuts, axis: tuple(np.split(x, cuts, axis))),
+    Row(Pad, frames(), lambda x, widths, value: np.pad(x, widths, constant_values=value) if x.ndim else x),
+    Row(Flip, flips(), lambda x, axis: np.flip(x, axis)),
+    Row(Repeat, repeats(), lambda x, repeats, axis: np.repeat(x, repeats, axis)),
+    Row(Tile, tiles(), lambda x, repeats: np.tile(x, repeats)),
+]
+
+# ---- Picking elements ----------------------------------------------------------------------------------------------
+
+
+@st.composite
+def slices(draw):
+    x = draw(arrays())
+    return GetItem(draw(hnp.basic_indices(x.shape, allow_newaxis=True, allow_ellipsis=True))), (x,)
+
+
+@st.composite
+def picks(draw):
+    """Arrays of integers that broadcast, with positions named twice, from the front and from the back; and masks."""
+    x = draw(arrays(shapes(min_dims=1, min_side=1)))
+    if draw(st.booleans()):
+        return GetItem(draw(booleans(x.shape[: draw(st.integers(1, x.ndim))]))), (x,)
+    result = draw(shapes(max_dims=2))
+    indexed = draw(st.integers(1, x.ndim))
+    index = tuple(draw(integers(result, -n, n - 1)) for n in x.shape[:indexed])
+    return GetItem(draw(st.sampled_from([index, (*index[:-1], slice(None)), index[0].tolist()]))), (x,)
+
+
+@st.composite
+def takes(draw):
+    x = draw(arrays(shapes(min_dims=1)))
+    axis = draw(axis_of(x.ndim))
+    n = x.shape[axis]
+    where = draw(shapes(max_dims=2)) if n else (0,)
+    return Take(axis), (x, draw(integers(where, -n, n - 1)))
+
+
+PICKING = [
+    Row(GetItem, slices(), lambda x, index: np.asarray(x[index]), "of slices"),
+    Row(GetItem, picks(), lambda x, index: x[index], "of integers and masks"),
+    Row(Take, takes(), lambda x, indices, axis: x[(*[slice(None)] * (axis % x.ndim), indices)]),
+    Row(Sort, along_one_axis(Sort, distinct), lambda x, axis: np.sort(x, axis)),
+]
+
+# ---- Cross-entropies -----------------------------------------------------------------------------------------------
+
+
+@st.composite
+def logits_and_targets(draw):
+    shape = (*draw(shapes(max_dims=2)), draw(st.integers(1, 4)))
+    return SoftmaxCrossentropy(), (draw(arrays(shape)), draw(st.one_of(probabilities(shape), arrays(shape))))
+
+
+@st.composite
+def logits_and_labels(draw):
+    batch, classes = draw(shapes(max_dims=2)), draw(st.integers(1, 4))
+    labels = integers(batch, 0, classes - 1, draw(st.sampled_from([np.int64, np.uint8])))
+    return SparseSoftmaxCrossentropy(), (draw(arrays((*batch, classes))), draw(labels))
+
+
+@st.composite
+def logits_and_truths(draw):
+    shape = draw(shapes())
+    return SigmoidCrossentropy(), (draw(arrays(shape)), draw(arrays(shape, low=0, high=1)))
+
+
+def sparse_crossentropy(logits, labels):
+    p = softmax(logits, -1)
+    return -np.log([p[(*index, labels[index])] for index in np.ndindex(labels.shape)]).reshape(labels.shape)
+
+
+def sigmoid_crossentropy(x, t):
+    return -t * math.log(sigmoid(x)) - (1 - t) * math.log(1 - sigmoid(x))
+
+
+CROSSENTROPIES = [
+    Row(SoftmaxCrossentropy, logits_and_targets(), lambda x, t: -(t * np.log(softmax(x, -1))).sum(axis=-1)),
+    Row(SparseSoftmaxCrossentropy, logits_and_labels(), sparse_crossentropy),
+    Row(SigmoidCrossentropy, logits_and_truths(), each(sigmoid_crossentropy)),
+]
+
+# ---- Normalization and noise ---------------------------------------------------------------------------------------
+
+
+@st.composite
+def kept_axes(draw, ndim):
+    """The axes with statistics of their own: one, several or none, from the front or the back, sorted."""
+    axes = sorted(draw(st.sets(st.integers(0, ndim - 1))))
+    return tuple(a - draw(st.sampled_from([0, ndim])) for a in axes)
+
+
+@st.composite
+def batches(draw):
+    shape = draw(shapes(min_dims=1))
+    axis = draw(kept_axes(len(shape)))
+    parameters = arrays(tuple(shape[a] for a in axis))
+    kernel = BatchNormalization(draw(st.sampled_from([0.01, 0.2])), axis)
+    return kernel, (draw(distinct(shape)), draw(parameters), draw(parameters))
+
+
+@st.composite
+def standardizations(draw):
+    shape = draw(shapes(min_dims=1))
+    axis = draw(kept_axes(len(shape)))
+    sizes = tuple(shape[a] for a in axis)
+    parameters = [draw(arrays(sizes)) for _ in range(3)]
+    return Standardization(0.01, axis), (draw(arrays(shape)), *parameters, draw(arrays(sizes, low=0.2)))
+
+
+def standardize(x, gamma, beta, mean, variance, epsilon, axis):
+    """Element by element; a parameter has the position of the element on the kept axes."""
+    y = np.empty(x.shape)
+    for index in np.ndindex(x.shape):
+        channel = tuple(index[a] for a in axis)
+        x_hat = (x[index] - mean[channel]) / math.sqrt(variance[channel] + epsilon)
+        y[index] = gamma[channel] * x_hat + beta[channel]
+    return y
+
+
+def batch_normalization(x, gamma, beta, epsilon, axis):
+    """Mean and biased variance for each position on the kept axes; both 0 over nothing."""
+    mean, variance = np.zeros(gamma.shape), np.zeros(gamma.shape)
+    kept = [a % x.ndim for a in axis]
+    for channel in np.ndindex(gamma.shape):
+        at = dict(zip(kept, channel, strict=True))
+        elements = x[tuple(at.get(a, slice(None)) for a in range(x.ndim))].ravel().tolist()
+        if elements:
+            mean[channel], variance[channel] = statistics.fmean(elements), statistics.pvariance(elements)
+    return standardize(x, gamma, beta, mean, variance, epsilon, axis), mean, variance
+
+
+@st.composite
+def drops(draw):
+    """x, and noise of its shape or of size 1 on some of its axes."""
+    shape = draw(shapes())
+    noise = tuple(draw(st.sampled_from([1, n])) for n in shape)
+    return Dropout(0.4), (draw(arrays(shape)), draw(arrays(noise, low=0, high=1, away_from=[0.4])))
+
+
+NORMALIZATION_AND_NOISE = [
+    Row(BatchNormalization, batches(), batch_normalization),
+    Row(Standardization, standardizations(), standardize),
+    Row(Dropout, drops(), each(lambda x, u, rate: x / (1 - rate) if u >= rate else 0.0), wrt=(0,)),
+]
+
+TABLE = [
+    *ELEMENTARY, *ARITHMETIC, *ACTIVATIONS, *REDUCTIONS, *LINEAR_ALGEBRA, *MOVING, *PICKING, *CROSSENTROPIES,
+    *NORMALIZATION_AND_NOISE,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_kernel(row):
+    @given(row.cases)
+    def holds(case):
+        kernel, inputs = case
+        check_kernel(kernel, inputs, lambda *xs: row.reference(*xs, **vars(kernel)), wrt=row.wrt)
+
+    holds()
+
+
+# ---- Kernels without a derivative ----------------------------------------------------------------------------------
+
+
+@st.composite
+def questions(draw):
+    """A NumPy function that answers with integers or truth values."""
+    x = draw(arrays(shapes(min_dims=1, min_side=1)))
+    name = draw(st.sampled_from(["argmax", "argmin", "argsort", "any", "isnan", "floor", "round", "logical_not"]))
+    with_axis = name in ("argmax", "argmin", "argsort", "any")
+    return NonDifferentiable(name, (("axis", draw(axis_of(x.ndim))),) if with_axis else ()), (x,)
+
+
+def one_hot(labels, classes, dtype):
+    y = np.zeros((*labels.shape, classes))
+    for index in np.ndindex(labels.shape):
+        if 0 <= labels[index] < classes:
+            y[(*index, labels[index])] = 1
+    return y
+
+
+WITHOUT_DERIVATIVE = [
+    Row(OneHot, of(OneHot(3), integers(shapes(), -1, 3)), one_hot),
+    Row(OneHot, of(OneHot(0, np.float64), integers(shapes(), -1, 1)), one_hot, "without classes"),
+    Row(
+        NonDifferentiable,
+        pairs(NonDifferentiable("less_equal"), whole, whole),
+        lambda a, b, name, arguments: a <= b,
+        "of two",
+    ),
+    Row(NonDifferentiable, questions(), lambda x, name, arguments: getattr(np, name)(x, **dict(arguments)), "of one"),
+]
+
+
+@pytest.mark.parametrize("row", WITHOUT_DERIVATIVE, ids=str)
+def test_kernel_without_derivative(row):
+    @given(row.cases)
+    def holds(case):
+        kernel, inputs = case
+        check_forward(kernel, inputs, lambda *xs: row.reference(*xs, **vars(kernel)))
+        with pytest.raises(NotDifferentiableError, match="not differentiable"):
+            kernel.backward(Heap(), None, None)
+
+    holds()
+
+
+def test_no_kernel_is_missing_from_the_tables():
+    # RandomUniform is drawn at random: test_noise.py measures its distribution.
+    listed = {row.kernel.__name__ for row in TABLE + WITHOUT_DERIVATIVE} | {"Kernel", "RandomUniform"}
+    assert listed == set(kernels.__all__)

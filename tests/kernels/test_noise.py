@@ -1,0 +1,47 @@
+"""`RandomUniform` draws from the generator it holds."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from minidl.kernels import RandomUniform
+from minidl.memory import Heap
+
+
+def draw(kernel, x):
+    return kernel.forward(Heap(), x)[0]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.125, 0.25), (-2.0, 3.0), (0.0, 4.0), (-1.0, 1.0)])
+def test_distribution(low, high):
+    u = draw(RandomUniform(np.random.default_rng(0), low, high), np.empty(20_000))
+    assert u.min() >= low
+    assert u.max() < high
+    # Kolmogorov and Smirnov, for a fixed seed.
+    assert stats.kstest(u, stats.uniform(low, high - low).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("dtype", "drawn"),
+    [("float32", "float32"), ("float64", "float64"), ("complex64", "float32"), ("complex128", "float64")],
+)
+def test_dtype_and_shape_of_the_input(dtype, drawn):
+    u = draw(RandomUniform(np.random.default_rng(0)), np.empty((2, 3), dtype))
+    assert u.dtype == drawn
+    assert u.shape == (2, 3)
+
+
+def test_shape_of_its_own():
+    assert draw(RandomUniform(np.random.default_rng(0), shape=(1, 4)), np.empty((3, 4))).shape == (1, 4)
+
+
+def test_every_draw_is_new_and_the_generator_decides():
+    kernel, x = RandomUniform(np.random.default_rng(7)), np.empty(5)
+    first, second = draw(kernel, x), draw(kernel, x)
+    assert not np.array_equal(first, second)
+    again = RandomUniform(np.random.default_rng(7))
+    assert np.array_equal(draw(again, x), first)
+
+
+def test_no_gradient_flows_through_it():
+    assert RandomUniform(np.random.default_rng(0)).backward(Heap(), np.ones(3), None) == (None,)

@@ -1,0 +1,61 @@
+"""Names are those of Keras."""
+
+import numpy as np
+import pytest
+
+from minidl import layers
+from minidl.layers import BatchNormalization, Dense, Input
+from minidl.layers.naming import reset_names, snake_case, unique_name
+
+
+@pytest.fixture(autouse=True)
+def fresh_names():
+    reset_names()
+
+
+@pytest.mark.parametrize(
+    ("name", "snake"),
+    [
+        ("Activation", "activation"), ("BatchNormalization", "batch_normalization"), ("Dense", "dense"),
+        ("Dropout", "dropout"), ("ELU", "elu"), ("Flatten", "flatten"), ("InputLayer", "input_layer"),
+        ("LeakyReLU", "leaky_re_lu"), ("PReLU", "p_re_lu"), ("ReLU", "re_lu"), ("Reshape", "reshape"),
+        ("Softmax", "softmax"), ("AlphaDropout", "alpha_dropout"), ("Conv2D", "conv2d"), ("Sequential", "sequential"),
+        ("MyLayer2", "my_layer2"), ("RReLU", "r_re_lu"), ("_Private", "__private"),
+    ],
+)  # fmt: skip
+def test_of_classes_in_snake_case(name, snake):
+    assert snake_case(name) == snake
+
+
+def test_are_counted_by_class():
+    names = [Dense(1).name, BatchNormalization().name, Dense(1).name, Dense(1, name="output").name, Dense(1).name]
+    assert names == ["dense", "batch_normalization", "dense_1", "output", "dense_2"]
+    assert Input((2,)).name == "input_layer"
+    reset_names()
+    assert Dense(1).name == "dense"
+
+
+def test_every_public_layer_starts_with_the_name_of_its_class():
+    arguments = {
+        "Dense": {"units": 1},
+        "Dropout": {"rate": 0.5},
+        "Reshape": {"target_shape": (1,)},
+        "Activation": {"activation": "relu"},
+        "InputLayer": {"shape": (1,)},
+    }
+    kinds = [k for k in map(vars(layers).get, layers.__all__) if isinstance(k, type) and issubclass(k, layers.Layer)]
+    for kind in kinds:
+        assert kind(**arguments.get(kind.__name__, {})).name == snake_case(kind.__name__)
+
+
+def test_unique_name():
+    assert [unique_name("a"), unique_name("b"), unique_name("a"), unique_name("a")] == ["a", "b", "a_1", "a_2"]
+
+
+def test_variables_have_a_name_and_a_path():
+    dense, normalization = Dense(2), BatchNormalization(name="bn")
+    dense(np.ones((1, 3)))
+    normalization(np.ones((1, 3)))
+    assert [v.name for v in dense.weights] == ["kernel", "bias"]
+    assert [v.path for v in dense.weights] == ["dense/kernel", "dense/bias"]
+    assert [v.path for v in normalization.weights] == ["bn/gamma", "bn/beta", "bn/moving_mean", "bn/moving_variance"]

@@ -1,0 +1,240 @@
+"""Batch normalization: what it computes in its three modes, beside Keras and beside its definition."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minidl.autodiff import vjp
+from minidl.errors import ArgumentError, ShapeError
+from minidl.layers import BatchNormalization
+
+with np.load(Path(__file__).parents[1] / "golden" / "batch_normalization.npz") as file:
+    GOLDEN = dict(file)
+CASES = json.loads(str(GOLDEN["cases"]))
+
+# float32: sums of up to 36 products of size 10. float64: Keras itself is off by 4e-15.
+TOLERANCE = {"float32": 1e-5, "float64": 1e-14}
+
+X = np.random.default_rng(0).normal(3, 2, (6, 4)).astype("float32")
+
+
+def moving(layer):
+    return layer.moving_mean.numpy().copy(), layer.moving_variance.numpy().copy()
+
+
+class TestBesideKeras:
+    @pytest.fixture(params=["float32", "float64"])
+    def dtype(self, request):
+        return request.param
+
+    @pytest.fixture(params=CASES)
+    def case(self, request):
+        return request.param
+
+    @pytest.fixture
+    def golden(self, case, dtype):
+        """The arrays of the case: inputs in the dtype, results as computed in it."""
+        arrays = {key.removeprefix(f"{case}__"): a for key, a in GOLDEN.items() if key.startswith(f"{case}__")}
+        inputs = {key: arrays[key].astype(dtype) for key in ("x", "c", "gamma", "beta")}
+        return inputs | {key.removesuffix(f"_{dtype}"): a for key, a in arrays.items() if key.endswith(f"_{dtype}")}
+
+    @pytest.fixture
+    def layer(self, case, dtype, golden):
+        layer = BatchNormalization(**CASES[case], dtype=dtype)
+        layer.build(golden["x"][0].shape)
+        for w in layer.trainable_variables:
+            w.assign(golden[w.name])
+        return layer
+
+    @pytest.fixture
+    def check(self, golden, dtype):
+        def check(key, value):
+            assert value.dtype == dtype
+            np.testing.assert_allclose(value, golden[key], TOLERANCE[dtype], TOLERANCE[dtype], err_msg=key)
+
+        return check
+
+    def check_gradients(self, layer, golden, check, mode, training):
+        def f(x, *weights):
+            return layer.stateless_call(weights, layer.non_trainable_variables, x, training=training)[0]
+
+        y, pull = vjp(f, golden["x"][0], *layer.trainable_variables)
+        dx, *gradients = pull(golden["c"])
+        check(f"y_{mode}", y)
+        check(f"dx_{mode}", dx)
+        for w, dw in zip(layer.trainable_variables, gradients, strict=True):
+            check(f"d{w.name}_{mode}", dw)
+
+    def test_training(self, layer, golden, check):
+        self.check_gradients(layer, golden, check, "training", training=True)
+
+    def test_moving_averages_inference_and_frozen(self, layer, golden, check):
+        for step, x in enumerate(golden["x"], start=1):
+            layer(x, training=True)
+            check(f"moving_mean_{step}", layer.moving_mean)
+            check(f"moving_variance_{step}", layer.moving_variance)
+        self.check_gradients(layer, golden, check, "inference", training=False)
+        layer.trainable = False
+        check("y_frozen", layer(golden["x"][0], training=True))
+        check("moving_mean_frozen", layer.moving_mean)
+
+
+class TestTraining:
+    def test_gives_mean_beta_and_standard_deviation_gamma(self):
+        layer = BatchNormalization(beta_initializer="ones", gamma_initializer=np.full(4, 2.0), epsilon=0)
+        y = layer(X, training=True).numpy()
+        np.testing.assert_allclose(y.mean(0), 1, atol=1e-6)
+        np.testing.assert_allclose(y.std(0), 2, rtol=1e-6)
+
+    def test_averages_follow_with_the_biased_variance(self):
+        layer = BatchNormalization(momentum=0.75)
+        layer(X, training=True)
+        mean, variance = moving(layer)
+        np.testing.assert_allclose(mean, 0.25 * X.mean(0), rtol=1e-6)
+        np.testing.assert_allclose(variance, 0.75 + 0.25 * X.var(0), rtol=1e-6)
+
+    @pytest.mark.parametrize(("momentum", "share"), [(0, 1), (1, 0)])
+    def test_momentum_says_how_much_is_kept(self, momentum, share):
+        layer = BatchNormalization(momentum=momentum)
+        layer(X, training=True)
+        mean, variance = moving(layer)
+        np.testing.assert_allclose(mean, share * X.mean(0), rtol=1e-6)
+        np.testing.assert_allclose(variance, share * X.var(0) + 1 - share, rtol=1e-6)
+
+    def test_is_exact_far_from_zero(self):
+        # E[x²] − E[x]² is NaN or noise here: x² has no digits left for the variance in float32.
+        x = X + np.float32(10_000)
+        layer = BatchNormalization(epsilon=0, momentum=0)
+        y = layer(x, training=True).numpy()
+        np.testing.assert_allclose(y, (x - x.mean(0, dtype="float64")) / x.std(0, dtype="float64"), atol=2e-3)
+        np.testing.assert_allclose(layer.moving_variance, x.var(0, dtype="float64"), rtol=1e-3)
+
+    def test_one_sample_gives_beta(self):
+        layer = BatchNormalization(beta_initializer="ones")
+        np.testing.assert_array_equal(layer(X[:1], training=True), np.ones((1, 4)))
+
+    def test_no_samples_leave_the_averages_alone(self):
+        layer = BatchNormalization()
+        layer(X, training=True)
+        before = moving(layer)
+        assert layer(X[:0], training=True).shape == (0, 4)
+        np.testing.assert_array_equal(before, moving(layer))
+
+
+class TestInference:
+    def test_uses_the_averages_and_keeps_them(self):
+        layer = BatchNormalization(epsilon=0.5)
+        layer(X, training=True)
+        mean, variance = before = moving(layer)
+        np.testing.assert_allclose(layer(X), (X - mean) / np.sqrt(variance + 0.5), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(before, moving(layer))
+
+    def test_is_nearly_the_identity_before_any_training(self):
+        np.testing.assert_allclose(BatchNormalization()(X), X / np.sqrt(1.001), rtol=1e-6)
+
+    def test_is_what_frozen_means(self):
+        layer = BatchNormalization()
+        layer(X, training=True)
+        layer.trainable = False
+        before = moving(layer)
+        np.testing.assert_array_equal(layer(X, training=True), layer(X, training=False))
+        np.testing.assert_array_equal(before, moving(layer))
+        layer.trainable = True
+        layer(X, training=True)
+        assert (moving(layer)[0] != before[0]).all()
+
+
+class TestParameters:
+    def test_are_four_in_this_order(self):
+        layer = BatchNormalization()
+        layer.build((None, 4))
+        assert [w.name for w in layer.trainable_variables] == ["gamma", "beta"]
+        assert [w.name for w in layer.weights] == ["gamma", "beta", "moving_mean", "moving_variance"]
+        assert [w.numpy().tolist() for w in layer.weights] == [[1] * 4, [0] * 4, [0] * 4, [1] * 4]
+        assert layer.count_params() == 16
+
+    @pytest.mark.parametrize(
+        ("center", "scale", "names"), [(False, True, ["gamma"]), (True, False, ["beta"]), (False, False, [])]
+    )
+    def test_can_be_left_out(self, center, scale, names):
+        layer = BatchNormalization(center=center, scale=scale)
+        layer(X, training=True)
+        assert [w.name for w in layer.trainable_variables] == names
+        assert (layer.gamma is None, layer.beta is None) == (not scale, not center)
+        twin = BatchNormalization()
+        twin(X, training=True)
+        np.testing.assert_array_equal(layer(X, training=True), twin(X, training=True))
+
+    def test_come_from_their_initializers(self):
+        layer = BatchNormalization(
+            beta_initializer=np.full(4, 1.0), gamma_initializer=np.full(4, 2.0),
+            moving_mean_initializer=np.full(4, 3.0), moving_variance_initializer=np.full(4, 4.0),
+        )  # fmt: skip
+        np.testing.assert_allclose(layer(X), 2 * (X - 3) / np.sqrt(4.001) + 1, rtol=1e-5, atol=1e-6)
+
+
+class TestAxis:
+    @pytest.mark.parametrize(
+        ("axis", "over", "shape"),
+        [
+            (-1, (0, 1, 2), (2,)), (3, (0, 1, 2), (2,)), (1, (0, 2, 3), (3,)), (np.int64(-2), (0, 1, 3), (5,)),
+            ([1, -1], (0, 2), (3, 2)), ((3, 1), (0, 2), (3, 2)), ([1, 2, 3], 0, (3, 5, 2)),
+        ],
+    )  # fmt: skip
+    def test_has_statistics_for_each_position(self, axis, over, shape):
+        x = np.random.default_rng(1).normal(size=(4, 3, 5, 2))
+        layer = BatchNormalization(axis=axis, momentum=0, epsilon=0, dtype="float64")
+        y = layer(x, training=True).numpy()
+        assert layer.gamma.shape == shape
+        np.testing.assert_allclose(y, (x - x.mean(over, keepdims=True)) / x.std(over, keepdims=True), rtol=1e-12)
+        np.testing.assert_allclose(layer.moving_mean, x.mean(over), rtol=1e-12)
+        np.testing.assert_allclose(layer(x), y, rtol=1e-12)
+
+    @pytest.mark.parametrize("axis", [2, -3, [0, 2], [-1, 1], [1, 1]])
+    def test_that_does_not_exist_or_comes_twice_is_an_error(self, axis):
+        layer = BatchNormalization(axis=axis, name="b")
+        with pytest.raises(ShapeError, match=r"'b': expected axes of \(None, 4\), each once, got axis="):
+            layer(X)
+        assert layer.weights == []
+
+    @pytest.mark.parametrize(("axis", "shape"), [(0, (6, 4)), (-1, (None, None)), ([0, 1], (6, 4))])
+    def test_of_unknown_size_is_an_error(self, axis, shape):
+        with pytest.raises(ShapeError, match=r"'b': the size of axis .* must be known, got"):
+            BatchNormalization(axis=axis, name="b").build_for(shape)
+
+    @pytest.mark.parametrize("shape", [(6, 5), (6,)])
+    def test_of_another_size_than_it_was_built_for_is_an_error(self, shape):
+        layer = BatchNormalization(name="b")
+        layer(X)
+        before = moving(layer)
+        with pytest.raises(ShapeError, match="'b'"):
+            layer(np.ones(shape), training=True)
+        np.testing.assert_array_equal(before, moving(layer))
+
+    @pytest.mark.parametrize("axis", ["last", 1.0, None, [0.5]])
+    def test_is_an_integer_or_several(self, axis):
+        with pytest.raises(ArgumentError, match="BatchNormalization: axis must be an integer or several of them, got"):
+            BatchNormalization(axis=axis)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"momentum": 1.5}, r"momentum must be a number in \[0, 1\], got 1.5"),
+        ({"momentum": -0.1}, r"momentum must be a number in \[0, 1\], got -0.1"),
+        ({"momentum": "high"}, r"momentum must be a number in \[0, 1\], got 'high'"),
+        ({"epsilon": -1e-3}, "epsilon must be a number ≥ 0, got -0.001"),
+        ({"epsilon": np.nan}, "epsilon must be a number ≥ 0, got nan"),
+    ],
+)
+def test_settings_out_of_range_are_errors(arguments, message):
+    with pytest.raises(ArgumentError, match=f"BatchNormalization: {message}"):
+        BatchNormalization(**arguments)
+
+
+def test_numpy_settings_change_no_dtype():
+    layer = BatchNormalization(momentum=np.float64(0.9), epsilon=np.float64(1e-3))
+    assert layer(X, training=True).dtype == "float32"
+    assert {str(w.dtype) for w in layer.weights} == {"float32"}

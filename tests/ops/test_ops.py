@@ -1,0 +1,597 @@
+"""One table lists each public operation with a strategy for its arguments and its namesake in NumPy or SciPy.
+
+From the table follows what `minidl.testing.check_function` tells: value, reverse mode, forward mode, second derivative,
+dtype. The mathematics itself is proven kernel by kernel in tests/kernels; here it is proven that each operation reaches
+the right kernel with the right arguments.
+"""
+
+import functools
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special
+
+import minidl
+from minidl import Tensor, ops
+from minidl.errors import NotDifferentiableError
+from minidl.testing import (
+    apart,
+    arrays,
+    axes_of,
+    axis_of,
+    booleans,
+    broadcastable,
+    check_function,
+    distinct,
+    integers,
+    matrices,
+    probabilities,
+    shapes,
+)
+
+
+@dataclass
+class Row:
+    """An operation, a strategy of (inputs, keyword arguments), its reference, and what else `check_function` takes."""
+
+    name: str
+    cases: st.SearchStrategy
+    reference: Callable
+    note: str = ""
+    options: dict = field(default_factory=dict)
+
+    def __str__(self):
+        return f"{self.name} {self.note}".strip()
+
+
+def of(*inputs, **keywords):
+    """A strategy for each input, and fixed keyword arguments."""
+    return st.tuples(st.tuples(*inputs), st.just(keywords))
+
+
+@st.composite
+def pairs(draw, first=arrays, second=arrays):
+    a, b = draw(broadcastable(2))
+    return (draw(first(a)), draw(second(b))), {}
+
+
+@st.composite
+def pairs_apart(draw):
+    return draw(apart(*draw(broadcastable(2)))), {}
+
+
+def positive(shape):
+    return arrays(shape, low=0.2)
+
+
+def not_zero(shape):
+    return arrays(shape, away_from=[0], gap=0.2)
+
+
+@st.composite
+def three(draw):
+    condition, a, b = draw(broadcastable(3))
+    return (draw(booleans(condition)), draw(arrays(a)), draw(arrays(b))), {}
+
+
+@st.composite
+def factors(draw):
+    a, b = draw(matrices())
+    return (draw(arrays(a)), draw(arrays(b))), {}
+
+
+# ---- Element by element --------------------------------------------------------------------------------------------
+
+kink_at_zero = of(arrays(away_from=[0]))
+one_sided = of(arrays(low=0.1))
+inside_one = of(arrays(low=-0.9, high=0.9))
+
+
+def relu(x, negative_slope=0.0, max_value=np.inf, threshold=0.0):
+    return np.minimum(np.where(x >= threshold, x, negative_slope * (x - threshold)), max_value)
+
+
+def gelu(x, approximate=True):
+    if approximate:
+        return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    return x * special.ndtr(x)
+
+
+def softplus(x):
+    return np.log1p(np.exp(x))
+
+
+@st.composite
+def with_alpha(draw):
+    shape = draw(shapes())
+    alpha = shape[draw(st.integers(0, len(shape))) :]
+    return (draw(arrays(shape, away_from=[0])), draw(arrays(alpha))), {}
+
+
+ELEMENTWISE = [
+    Row("add", pairs(), np.add),
+    Row("subtract", pairs(), np.subtract),
+    Row("multiply", pairs(), np.multiply),
+    Row("divide", pairs(arrays, not_zero), np.divide),
+    Row("power", pairs(positive, arrays), np.power),
+    Row("power", of(arrays(), exponent=2), lambda x, exponent: x**2, "by two"),
+    Row("power", of(not_zero(shapes()), exponent=-1), lambda x, exponent: 1 / x, "by minus one"),
+    Row("power", of(arrays(low=0.2), exponent=0.5), lambda x, exponent: np.sqrt(x), "by a half"),
+    Row("maximum", pairs_apart(), np.maximum),
+    Row("minimum", pairs_apart(), np.minimum),
+    Row("where", three(), np.where),
+    Row("negative", of(arrays()), np.negative),
+    Row("absolute", kink_at_zero, np.abs),
+    Row("sign", kink_at_zero, np.sign),
+    Row("square", of(arrays()), np.square),
+    Row("sqrt", one_sided, np.sqrt),
+    Row("rsqrt", one_sided, lambda x: 1 / np.sqrt(x)),
+    Row("reciprocal", of(not_zero(shapes())), np.reciprocal),
+    Row("exp", of(arrays()), np.exp),
+    Row("expm1", of(arrays()), np.expm1),
+    Row("log", one_sided, np.log),
+    Row("log1p", of(arrays(low=-0.9)), np.log1p),
+    Row("sin", of(arrays()), np.sin),
+    Row("cos", of(arrays()), np.cos),
+    Row("tan", of(arrays(low=-1.3, high=1.3)), np.tan),
+    Row("arcsin", inside_one, np.arcsin),
+    Row("arccos", inside_one, np.arccos),
+    Row("arctan", of(arrays()), np.arctan),
+    Row("sinh", of(arrays()), np.sinh),
+    Row("cosh", of(arrays()), np.cosh),
+    Row("tanh", of(arrays()), np.tanh),
+    Row("arcsinh", of(arrays()), np.arcsinh),
+    Row("arccosh", of(arrays(low=1.1)), np.arccosh),
+    Row("arctanh", inside_one, np.arctanh),
+    Row("erf", of(arrays()), special.erf),
+    Row("clip", of(arrays(away_from=[-1, 2]), x_min=-1, x_max=2), lambda x, x_min, x_max: np.clip(x, -1, 2)),
+    Row("clip", of(arrays(away_from=[1]), x_min=None, x_max=1), lambda x, x_min, x_max: np.minimum(x, 1), "above"),
+    Row("clip", of(arrays(away_from=[1]), x_min=1.0, x_max=None), lambda x, x_min, x_max: np.maximum(x, 1), "below"),
+    Row("sigmoid", of(arrays()), special.expit),
+    Row("hard_sigmoid", of(arrays(low=-5, high=5, away_from=[-3, 3])), lambda x: np.clip(x / 6 + 0.5, 0, 1)),
+    Row("relu", kink_at_zero, relu),
+    Row("relu", of(arrays(away_from=[0]), negative_slope=0.2), relu, "with slope"),
+    Row("relu", of(arrays(away_from=[0, 2]), max_value=2.0), relu, "with maximum"),
+    Row("relu", of(arrays(away_from=[1]), threshold=1.0), relu, "with threshold"),
+    Row("leaky_relu", kink_at_zero, lambda x: np.where(x > 0, x, 0.2 * x)),
+    Row("leaky_relu", of(arrays(away_from=[0]), negative_slope=0.3), lambda x, negative_slope: relu(x, 0.3), "0.3"),
+    Row("prelu", with_alpha(), lambda x, alpha: np.where(x > 0, x, alpha * x)),
+    Row("elu", kink_at_zero, lambda x: np.where(x > 0, x, np.expm1(x))),
+    Row("elu", of(arrays(away_from=[0]), alpha=0.5), lambda x, alpha: np.where(x > 0, x, 0.5 * np.expm1(x)), "½"),
+    Row("selu", kink_at_zero, lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x))),
+    Row("gelu", of(arrays()), gelu),
+    Row("gelu", of(arrays(), approximate=False), gelu, "exact"),
+    Row("silu", of(arrays()), lambda x: x * special.expit(x)),
+    Row("silu", of(arrays(), beta=2.0), lambda x, beta: x * special.expit(2 * x), "with β"),
+    Row("mish", of(arrays()), lambda x: x * np.tanh(softplus(x))),
+    Row("softplus", of(arrays()), softplus),
+    Row("softsign", kink_at_zero, lambda x: x / (1 + np.abs(x))),
+]
+
+# ---- Along axes ----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def reductions(draw, elements=arrays, min_side=0):
+    x = draw(elements(shapes(min_side=min_side)))
+    return (x,), {"axis": draw(axes_of(x.ndim)), "keepdims": draw(st.booleans())}
+
+
+@st.composite
+def spreads(draw):
+    """At least two numbers along every axis: the standard deviation of one number is at the kink of the root."""
+    x = draw(distinct(shapes(min_dims=1, min_side=2)))
+    axis = draw(axes_of(x.ndim).filter(lambda axis: axis != ()))
+    return (x,), {"axis": axis, "keepdims": draw(st.booleans())}
+
+
+@st.composite
+def along_axis(draw, elements=arrays):
+    x = draw(elements(shapes(min_dims=1, min_side=1)))
+    return (x,), {"axis": draw(axis_of(x.ndim))}
+
+
+def logsumexp(x, axis, keepdims):
+    return np.log(np.sum(np.exp(x), axis, keepdims=keepdims))
+
+
+ALONG_AXES = [
+    Row("sum", reductions(), np.sum),
+    Row("mean", reductions(min_side=1), np.mean),
+    Row("var", reductions(min_side=1), np.var),
+    Row("std", spreads(), np.std),
+    Row("max", reductions(distinct, min_side=1), np.max),
+    Row("min", reductions(distinct, min_side=1), np.min),
+    Row("prod", reductions(), np.prod),
+    Row("logsumexp", reductions(min_side=1), logsumexp),
+    Row("cumsum", along_axis(), np.cumsum),
+    Row("cumsum", of(arrays()), np.cumsum, "of all"),
+    Row("softmax", along_axis(), special.softmax),
+    Row("softmax", of(arrays(shapes(min_dims=2, min_side=1)), axis=(0, -1)), special.softmax, "over two axes"),
+    Row("log_softmax", along_axis(), special.log_softmax),
+    Row("sort", along_axis(distinct), np.sort),
+]
+
+# ---- Moving and picking elements -----------------------------------------------------------------------------------
+
+
+@st.composite
+def reshapes(draw):
+    x = draw(arrays(shapes(min_side=1)))
+    return (x,), {"shape": draw(st.sampled_from([x.size, -1, (x.size, 1), (1, -1), x.shape[::-1], list(x.shape)]))}
+
+
+@st.composite
+def permutations(draw):
+    x = draw(arrays())
+    return (x,), {"axes": draw(st.one_of(st.none(), st.permutations(range(x.ndim))))}
+
+
+@st.composite
+def two_axes(draw, first, second):
+    x = draw(arrays(shapes(min_dims=1)))
+    return (x,), {first: draw(axis_of(x.ndim)), second: draw(axis_of(x.ndim))}
+
+
+@st.composite
+def new_axes(draw):
+    x = draw(arrays(shapes(max_dims=2)))
+    several = st.lists(axis_of(x.ndim + 2), min_size=2, max_size=2, unique_by=lambda a: a % (x.ndim + 2)).map(tuple)
+    return (x,), {"axis": draw(st.one_of(axis_of(x.ndim + 1), several))}
+
+
+@st.composite
+def squeezes(draw):
+    shape = draw(shapes(max_dims=2))
+    where = draw(st.integers(0, len(shape)))
+    x = draw(arrays((*shape[:where], 1, *shape[where:])))
+    return (x,), draw(st.sampled_from([{}, {"axis": where}, {"axis": (where - x.ndim,)}]))
+
+
+@st.composite
+def broadcasts(draw):
+    small, other = draw(broadcastable(2))
+    return (draw(arrays(small)),), {"shape": np.broadcast_shapes(small, other)}
+
+
+@st.composite
+def concatenations(draw):
+    shape = draw(shapes(min_dims=1))
+    axis = draw(axis_of(len(shape)))
+    longer = list(shape)
+    longer[axis] += 2
+    return (draw(arrays(shape)), draw(arrays(tuple(longer))), draw(arrays(shape))), {"axis": axis}
+
+
+@st.composite
+def stacks(draw):
+    shape = draw(shapes(max_dims=2))
+    return (draw(arrays(shape)), draw(arrays(shape))), {"axis": draw(axis_of(len(shape) + 1))}
+
+
+@st.composite
+def splits(draw):
+    x = draw(arrays(shapes(min_dims=1)))
+    axis = draw(axis_of(x.ndim))
+    divisors = [n for n in (1, 2, 3) if x.shape[axis] % n == 0]
+    cuts = st.lists(st.integers(0, x.shape[axis]), max_size=2).map(sorted)
+    return (x,), {"indices_or_sections": draw(st.one_of(st.sampled_from(divisors), cuts)), "axis": axis}
+
+
+@st.composite
+def frames(draw):
+    x = draw(arrays(shapes(min_dims=1, min_side=1)))
+    one_pair = st.tuples(st.integers(0, 2), st.integers(0, 2))
+    widths = st.one_of(st.integers(0, 2), one_pair, st.tuples(*[one_pair] * x.ndim))
+    modes = st.sampled_from(["constant", "edge", "symmetric", "wrap", "reflect"])
+    return (x,), {"pad_width": draw(widths), "mode": draw(modes)}
+
+
+@st.composite
+def flips(draw):
+    x = draw(arrays())
+    return (x,), {"axis": draw(axes_of(x.ndim))}
+
+
+@st.composite
+def repeats(draw):
+    x = draw(arrays(shapes(min_dims=1)))
+    axis = draw(st.one_of(st.none(), axis_of(x.ndim)))
+    length = x.size if axis is None else x.shape[axis]
+    counts = st.lists(st.integers(0, 2), min_size=length, max_size=length)
+    return (x,), {"repeats": draw(st.one_of(st.integers(0, 3), counts)), "axis": axis}
+
+
+@st.composite
+def tiles(draw):
+    x = draw(arrays(shapes(max_dims=2)))
+    several = st.lists(st.integers(0, 2), max_size=3).map(tuple)
+    return (x,), {"repeats": draw(st.one_of(st.integers(0, 2), several))}
+
+
+@st.composite
+def takes(draw):
+    x = draw(arrays(shapes(min_dims=1, min_side=1)))
+    axis = draw(st.one_of(st.none(), axis_of(x.ndim)))
+    n = x.size if axis is None else x.shape[axis]
+    return (x, draw(integers(draw(shapes(max_dims=2)), -n, n - 1))), {"axis": axis}
+
+
+@st.composite
+def takes_along(draw):
+    x = draw(arrays(shapes(min_dims=1, min_side=1)))
+    axis = draw(axis_of(x.ndim))
+    shape = list(x.shape)
+    shape[axis] = draw(st.integers(0, 4))
+    return (x, draw(integers(tuple(shape), -x.shape[axis], x.shape[axis] - 1))), {"axis": axis}
+
+
+def expand_dims(x, axis):
+    return np.expand_dims(x, axis)
+
+
+MOVING = [
+    Row("convert_to_tensor", of(arrays()), lambda x: x),
+    Row("cast", of(arrays(), dtype="float64"), lambda x, dtype: x, options={"single": False}),
+    Row("reshape", reshapes(), lambda x, shape: np.reshape(x, shape)),
+    Row("ravel", of(arrays()), np.ravel),
+    Row("transpose", permutations(), np.transpose),
+    Row("moveaxis", two_axes("source", "destination"), np.moveaxis),
+    Row("swapaxes", two_axes("axis1", "axis2"), np.swapaxes),
+    Row("expand_dims", new_axes(), expand_dims),
+    Row("squeeze", squeezes(), np.squeeze),
+    Row("broadcast_to", broadcasts(), np.broadcast_to),
+    Row("concatenate", concatenations(), lambda *xs, axis: np.concatenate(xs, axis)),
+    Row("stack", stacks(), lambda *xs, axis: np.stack(xs, axis)),
+    Row("split", splits(), np.split),
+    Row("pad", frames(), np.pad),
+    Row("pad", of(arrays(), pad_width=1, constant_values=2.5), np.pad, "with a value"),
+    Row("flip", flips(), np.flip),
+    Row("repeat", repeats(), np.repeat),
+    Row("tile", tiles(), lambda x, repeats: np.tile(x, repeats)),
+    Row("take", takes(), np.take),
+    Row("take_along_axis", takes_along(), np.take_along_axis),
+]
+
+# ---- Products ------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def dots(draw):
+    """Vectors, matrices, stacks and scalars; the last axis of the first meets the last but one of the second."""
+    first, second, k = draw(shapes(max_dims=2)), draw(shapes(max_dims=2)), draw(st.integers(0, 3))
+    if draw(st.integers(0, 4)) == 0:
+        return (draw(arrays(())), draw(arrays(second))), {}
+    contracted = max(len(second) - 1, 0)
+    return (draw(arrays((*first, k))), draw(arrays((*second[:contracted], k, *second[contracted:])))), {}
+
+
+NOTATIONS = ["ij,jk", "i,i", "...i,i->...", "b...,b...->...", "ij...->j...", "ii", "i j , k -> kij", "ij,"]
+
+
+@st.composite
+def sums_of_products(draw):
+    subscripts = draw(st.sampled_from(NOTATIONS))
+    sizes = {letter: (draw(st.integers(1, 3)),) for letter in "bijk"}
+    sizes["."] = draw(shapes(max_dims=2, min_side=1))
+    names = subscripts.partition("->")[0].replace(" ", "").replace("...", ".").split(",")
+    operands = (arrays(tuple(n for letter in name for n in sizes[letter])) for name in names)
+    return tuple(draw(operand) for operand in operands), {"subscripts": subscripts}
+
+
+PRODUCTS = [
+    Row("matmul", factors(), np.matmul),
+    Row("dot", dots(), np.dot),
+    Row("einsum", sums_of_products(), lambda *xs, subscripts: np.einsum(subscripts, *xs)),
+]
+
+# ---- Losses and layers ---------------------------------------------------------------------------------------------
+
+
+@st.composite
+def logits_and_targets(draw):
+    shape = (*draw(shapes(max_dims=2)), draw(st.integers(1, 4)))
+    return (draw(arrays(shape)), draw(probabilities(shape))), {}
+
+
+@st.composite
+def logits_and_labels(draw):
+    batch, classes = draw(shapes(max_dims=2)), draw(st.integers(1, 4))
+    return (draw(arrays((*batch, classes))), draw(integers(batch, 0, classes - 1))), {}
+
+
+@st.composite
+def logits_and_truths(draw):
+    shape = draw(shapes())
+    return (draw(arrays(shape)), draw(arrays(shape, low=0, high=1))), {}
+
+
+@st.composite
+def batches(draw, parameters):
+    """x with a channel axis, and that many arrays of one number for each channel; the last of them is positive."""
+    x = draw(distinct(shapes(min_dims=1, min_side=1)))
+    axis = draw(st.one_of(axis_of(x.ndim), st.just(tuple(range(x.ndim)[1:]))))
+    sizes = (x.shape[axis],) if isinstance(axis, int) else tuple(x.shape[a] for a in axis)
+    values = [draw(arrays(sizes)) for _ in range(parameters - 1)]
+    return (x, *values, draw(arrays(sizes, low=0.2))), {"axis": axis, "epsilon": 0.01}
+
+
+def sparse_crossentropy(logits, labels):
+    return -np.take_along_axis(special.log_softmax(logits, -1), labels[..., None], -1)[..., 0]
+
+
+def standardize(x, gamma, beta, mean, variance, axis, epsilon):
+    kept = [axis % x.ndim] if isinstance(axis, int) else axis
+    broadcastable = [n if a in kept else 1 for a, n in enumerate(x.shape)]
+    gamma, beta, mean, variance = (p.reshape(broadcastable) for p in (gamma, beta, mean, variance))
+    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+
+
+def batch_normalization(x, gamma, beta, axis, epsilon):
+    kept = [axis % x.ndim] if isinstance(axis, int) else axis
+    averaged = tuple(a for a in range(x.ndim) if a not in kept)
+    mean, variance = x.mean(axis=averaged), x.var(axis=averaged)
+    return standardize(x, gamma, beta, mean, variance, axis, epsilon), mean, variance
+
+
+def dropout(x, rate, seed):
+    return np.where(np.random.default_rng(seed).random(x.shape) >= rate, x / (1 - rate), 0)
+
+
+LOSSES_AND_LAYERS = [
+    Row(
+        "softmax_crossentropy",
+        logits_and_targets(),
+        lambda logits, targets: -(targets * special.log_softmax(logits, -1)).sum(-1),
+    ),
+    Row("sparse_softmax_crossentropy", logits_and_labels(), sparse_crossentropy),
+    Row(
+        "sigmoid_crossentropy",
+        logits_and_truths(),
+        lambda x, t: -t * np.log(special.expit(x)) - (1 - t) * np.log(special.expit(-x)),
+    ),
+    Row("batch_normalization", batches(2), batch_normalization),
+    Row("standardize", batches(4), standardize),
+    # Noise of another float type is other noise, so that float32 and float64 do not compare.
+    Row("dropout", of(arrays(), rate=0.4, seed=3), dropout, options={"single": False}),
+    Row("dropout", of(arrays(), rate=0.0), lambda x, rate: x, "of nothing"),
+]
+
+TABLE = [*ELEMENTWISE, *ALONG_AXES, *MOVING, *PRODUCTS, *LOSSES_AND_LAYERS]
+
+# These take their tensors in another way than one after the other.
+CALLS = {
+    "concatenate": lambda *xs, axis: ops.concatenate(xs, axis),
+    "stack": lambda *xs, axis: ops.stack(xs, axis),
+    "einsum": lambda *xs, subscripts: ops.einsum(subscripts, *xs),
+}
+
+
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_operation(row):
+    operation = CALLS.get(row.name, getattr(ops, row.name))
+
+    @given(row.cases)
+    def holds(case):
+        inputs, keywords = case
+
+        check_function(
+            functools.partial(operation, **keywords),
+            inputs,
+            functools.partial(row.reference, **keywords),
+            kind="operations",
+            **row.options,
+        )
+
+    holds()
+
+
+# ---- Operations without a derivative -------------------------------------------------------------------------------
+
+some = of(arrays())
+WITHOUT_DERIVATIVE = [
+    Row("floor", some, np.floor),
+    Row("ceil", some, np.ceil),
+    Row("round", some, np.round),
+    Row("isnan", some, np.isnan),
+    Row("isinf", some, np.isinf),
+    Row("isfinite", some, np.isfinite),
+    Row("logical_not", some, np.logical_not),
+    Row("logical_and", pairs(), np.logical_and),
+    Row("logical_or", pairs(), np.logical_or),
+    Row("equal", pairs(), np.equal),
+    Row("not_equal", pairs(), np.not_equal),
+    Row("less", pairs(), np.less),
+    Row("less_equal", pairs(), np.less_equal),
+    Row("greater", pairs(), np.greater),
+    Row("greater_equal", pairs(), np.greater_equal),
+    Row("argmax", along_axis(), np.argmax),
+    Row("argmin", along_axis(), np.argmin),
+    Row("argsort", along_axis(), lambda x, axis: np.argsort(x, axis, kind="stable")),
+    Row("any", reductions(), np.any),
+    Row("all", reductions(), np.all),
+]
+
+
+@pytest.mark.parametrize("row", WITHOUT_DERIVATIVE, ids=str)
+def test_operation_without_derivative(row):
+    operation = getattr(ops, row.name)
+
+    @given(row.cases)
+    def holds(case):
+        inputs, keywords = case
+        y, expected = operation(*inputs, **keywords), row.reference(*inputs, **keywords)
+        assert y.dtype == expected.dtype
+        assert np.array_equal(y.data, expected)
+        _, pull = minidl.vjp(lambda *xs: operation(*xs, **keywords), *inputs)
+        with pytest.raises(NotDifferentiableError, match=row.name):
+            pull(np.ones(y.shape))
+
+    holds()
+
+
+# ---- Operations that make tensors, or leave them -------------------------------------------------------------------
+
+
+class TestMakingTensors:
+    @pytest.mark.parametrize("shape", [(), 3, (2, 0), [2, 3]])
+    def test_zeros_ones_full(self, shape):
+        for made, value in [(ops.zeros(shape), 0), (ops.ones(shape), 1), (ops.full(shape, 2.5), 2.5)]:
+            assert np.array_equal(made.data, np.full(shape, value))
+            assert made.dtype == "float32"
+        assert ops.zeros(shape, "int32").dtype == ops.ones(shape, "int32").dtype == ops.full(shape, 1, "int32").dtype
+
+    def test_zeros_like_and_ones_like(self):
+        x = np.arange(6).reshape(2, 3)
+        assert ops.zeros_like(x).tolist() == [[0, 0, 0], [0, 0, 0]]
+        assert ops.ones_like(x).dtype == x.dtype
+        assert ops.ones_like(Tensor(x), "float32").dtype == "float32"
+
+    def test_eye(self):
+        assert ops.eye(2).tolist() == [[1, 0], [0, 1]]
+        assert ops.eye(2, 3, "int8").tolist() == [[1, 0, 0], [0, 1, 0]]
+        assert ops.eye(2).dtype == "float32"
+
+    def test_arange(self):
+        assert ops.arange(3).tolist() == [0, 1, 2]
+        assert ops.arange(1, 7, 2).tolist() == [1, 3, 5]
+        assert ops.arange(4, step=2).tolist() == [0, 2]
+        assert ops.arange(0, 1, 0.5).dtype == "float32"
+        assert ops.arange(3, dtype="float64").dtype == "float64"
+
+    def test_one_hot(self):
+        y = ops.one_hot([[0, 2], [3, -1]], 3)
+        assert y.tolist() == [[[1, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 0, 0]]]
+        assert y.dtype == "float32"
+        assert ops.one_hot([1], 2, "int8").dtype == "int8"
+
+    def test_shape_and_convert_to_numpy(self):
+        assert ops.shape([[1, 2, 3]]) == (1, 3)
+        array = ops.convert_to_numpy(Tensor([1.0, 2.0]))
+        assert type(array) is np.ndarray
+        assert array.tolist() == [1, 2]
+
+    def test_stop_gradient(self):
+        # d(x·stop(x))/dx = x instead of 2x.
+        gradient = minidl.grad(lambda x: ops.sum(x * ops.stop_gradient(x)))
+        assert gradient(np.array([3.0, 4.0])).tolist() == [3, 4]
+
+
+MAKING = {
+    "arange", "convert_to_numpy", "eye", "full", "one_hot", "ones", "ones_like", "shape", "stop_gradient", "zeros",
+    "zeros_like",
+}  # fmt: skip
+
+
+def test_no_operation_is_missing_from_the_tables():
+    tested = {row.name for row in TABLE + WITHOUT_DERIVATIVE} | MAKING
+    functions = {getattr(ops, name) for name in tested}
+    public = {name for name, value in vars(ops).items() if name[0] != "_" and not isinstance(value, types.ModuleType)}
+    # An alias, as `abs` of `absolute`, is the same function under a second name.
+    assert not {name for name in public - tested if getattr(ops, name) not in functions}
+    assert tested <= public

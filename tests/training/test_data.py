@@ -1,0 +1,71 @@
+"""`Data`: checked arrays, cut into batches."""
+
+import re
+
+import numpy as np
+import pytest
+
+from minidl.errors import ArgumentError, NonFiniteError
+from minidl.training import Data, as_data, as_inputs
+
+
+@pytest.fixture
+def data():
+    return Data(np.arange(10), np.arange(10) * 10, np.arange(10) / 10)
+
+
+def test_batches_in_order_are_views(data):
+    batches = list(data.batches(4))
+    assert [batch[0].tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert all(np.shares_memory(batch[0], data.x) for batch in batches)
+    assert len(batches) == data.steps(4) == 3
+
+
+def test_batches_in_random_order_hold_every_sample_once_with_what_belongs_to_it(data):
+    batches = list(data.batches(4, np.random.default_rng(1)))
+    assert [len(batch[0]) for batch in batches] == [4, 4, 2]
+    x, y, weight = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    assert sorted(x) == list(range(10))
+    assert x.tolist() != list(range(10))
+    np.testing.assert_array_equal(y, x * 10)
+    np.testing.assert_array_equal(weight, x / 10)
+
+
+def test_what_is_missing_is_missing_in_every_batch():
+    assert [(y, weight) for _, y, weight in Data(np.arange(3)).batches(2)] == [(None, None), (None, None)]
+
+
+@pytest.mark.parametrize(("fraction", "first"), [(0.3, 7), (0.25, 7), (0.001, 9), (0.95, 0), (0.9, 0)])
+def test_split_takes_the_last_samples_from_floor_n_times_1_minus_fraction(data, fraction, first):
+    """As Keras does; 10·(1 − 0.9) is 0.9999… in floating point. One of the parts must not be empty."""
+    if first == 0:
+        with pytest.raises(ArgumentError, match="leaves one of the two parts empty"):
+            data.split(fraction)
+        return
+    training, validation = data.split(fraction)
+    assert training.x.tolist() == list(range(first))
+    assert validation.x.tolist() == list(range(first, 10))
+    assert validation.y.tolist() == [10 * k for k in range(first, 10)]
+    assert len(validation.sample_weight) == 10 - first
+
+
+@pytest.mark.parametrize("shape", [(10_000,), (10_000, 3), (9_000, 2, 2)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_first_sample_that_is_not_finite_is_named(shape, value):
+    x = np.zeros(shape, np.float32)
+    x[8_500, ...] = x[8_700, ...] = value
+    message = f"here: x has {value} in sample 8500: it would ruin the weights; remove or replace such values"
+    with pytest.raises(NonFiniteError, match=re.escape(message)):
+        as_data("here", x, np.zeros(len(x)))
+
+
+def test_inputs_to_predict_for_may_be_anything_that_is_a_number():
+    assert np.isnan(as_inputs("predict", [[np.nan, np.inf]]).x[0, 0])
+
+
+def test_arrays_are_taken_as_they_are_and_not_copied():
+    x, y = np.zeros((3, 2), np.float64), np.zeros(3, np.uint8)
+    data = as_data("fit", x, y)
+    assert data.x is x
+    assert data.y is y
+    assert data.sample_weight is None
