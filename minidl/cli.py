@@ -58,27 +58,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="minidl", description="minidl: deep learning in pure NumPy.", epilog="More: minidl train --help"
+        prog="minidl",
+        description="Deep learning in pure NumPy, with every derivative proven.",
+        epilog="`minidl train --help` tells its options and networks.",
     )
     parser.add_argument("--version", action="version", version=f"minidl {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
     networks = "\n".join(f"  {name:<12} {text}" for name, (text, _) in NETWORKS.items())
     command = commands.add_parser(
         "train",
-        help="train a network on a data set and keep the model, its history and its learning curves",
-        description="Train a network on a data set, test it, and keep the model, its history and its learning curves.",
-        epilog=f"networks:\n{networks}\n\nexample:\n  minidl train fashion_mnist --model bn --epochs 3 --seed 42",
+        help="train a network on a data set",
+        description="Train a network on a data set, test it, and keep the model, its history and\nits learning curves.",
+        epilog=f"networks:\n{networks}\n\nexample:\n  minidl train fashion_mnist --model selu --epochs 3",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("dataset", choices=list(DATASETS), metavar="DATASET", help=", ".join(DATASETS))
-    command.add_argument("--model", choices=list(NETWORKS), default="bn", metavar="NAME", help="see below (bn)")
-    command.add_argument("--epochs", type=_positive, default=10, metavar="N", help="passes over the data (10)")
-    command.add_argument("--batch-size", type=_positive, default=32, metavar="N", help="images in a step (32)")
-    command.add_argument("--optimizer", default="adam", metavar="NAME", help="sgd, rmsprop, adam, nadam, … (adam)")
-    command.add_argument("--learning-rate", type=float, metavar="RATE", help="the optimizer's own by default")
-    command.add_argument("--seed", type=int, default=42, metavar="N", help="fixes everything that is random (42)")
-    command.add_argument("--data-dir", metavar="FOLDER", help="where the data set lies (searched for by default)")
-    command.add_argument("--output", metavar="FOLDER", help="where results go (output/DATASET-MODEL)")
+    command.add_argument(
+        "--model", choices=list(NETWORKS), default="bn", metavar="NAME", help="the network, see below (default: bn)"
+    )
+    command.add_argument("--epochs", type=_positive, default=10, metavar="N", help="passes over the data (default: 10)")
+    command.add_argument(
+        "--batch-size", type=_positive, default=32, metavar="N", help="images in a training step (default: 32)"
+    )
+    command.add_argument(
+        "--optimizer", default="adam", metavar="NAME", help="sgd, rmsprop, adam, nadam, ... (default: adam)"
+    )
+    command.add_argument("--learning-rate", type=float, metavar="RATE", help="step size (default: the optimizer's own)")
+    command.add_argument("--seed", type=int, default=42, metavar="N", help="fixes all that is random (default: 42)")
+    command.add_argument(
+        "--data-dir", metavar="FOLDER", help="where the data set is (default: searched for, then downloaded)"
+    )
+    command.add_argument("--output", metavar="FOLDER", help="where results go (default: output/DATASET-MODEL)")
     command.add_argument("--quiet", action="store_true", help="print the results only")
     return parser
 
@@ -92,16 +102,16 @@ def _positive(text: str) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """The command `train`."""
-    output = Path(options.output or Path("output") / f"{options.dataset}-{options.model}")
-    _make_writable(output)
-    random.set_random_seed(options.seed)
     say = (lambda *_: None) if options.quiet else print
-    data = _load(options.dataset, options.data_dir)
-    scale = _Scale(data.x_train, standardize=options.model == "selu")
-    model = build_network(options.model, data.x_train.shape[1:], int(data.y_train.max()) + 1)
+    random.set_random_seed(options.seed)
     optimizer = optimizers.get(options.optimizer)
     if options.learning_rate is not None:
         optimizer.learning_rate = options.learning_rate
+    data = _load(options.dataset, options.data_dir)
+    output = Path(options.output or Path("output") / f"{options.dataset}-{options.model}")
+    _make_writable(output)
+    scale = _Scale(data.x_train, standardize=options.model == "selu")
+    model = build_network(options.model, data.x_train.shape[1:], int(data.y_train.max()) + 1)
     model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     if not options.quiet:
         model.summary()
@@ -144,8 +154,9 @@ def _load(name: str, folder: str | None) -> Split:
             raise
         (x, y), (x_test, y_test) = module.load_sample()
         print(f"{name} is not on this machine: using the sample of {len(x)} images that comes with minidl")
-    valid = len(x) // 12
-    return Split(x[:-valid], y[:-valid].reshape(-1), x[-valid:], y[-valid:].reshape(-1), x_test, y_test.reshape(-1))
+    # Of 60,000 images 5,000, the last of them.
+    train, valid = slice(0, len(x) - len(x) // 12), slice(len(x) - len(x) // 12, None)
+    return Split(x[train], y[train].reshape(-1), x[valid], y[valid].reshape(-1), x_test, y_test.reshape(-1))
 
 
 class _Scale:

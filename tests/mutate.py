@@ -5,10 +5,10 @@
     python tests/mutate.py --list             show them, run nothing
 
 A mutant is a sign flipped, a sum made a difference, a factor or a transpose dropped, a constant or an axis changed, a
-comparison turned, sin for cos, two arguments swapped. The script imports everything once; for each mutant it forks, puts
-the changed code into the function in place and runs the tests of the kernels that depend on it. A mutant that no test
-notices survives: tests/mutants.md says of each survivor why it is no error. The script fails if fewer than 95 % die, or
-if a survivor is not listed there.
+comparison turned, sin for cos, two arguments swapped. The script collects the tests once; for each mutant it forks,
+puts the changed code into the function in place and runs the tests of the kernels that depend on it. A mutant that no
+test notices survives: tests/mutants.md says of each survivor why it is no error. The script fails if fewer than 95 %
+die, or if a survivor is not listed there.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 
-os.environ.update(HYPOTHESIS_PROFILE="mutation", OPENBLAS_NUM_THREADS="1", CI="")
+os.environ.update(HYPOTHESIS_PROFILE="mutation", OPENBLAS_NUM_THREADS="1", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -63,8 +63,8 @@ FUNCTIONS = {
 # Functions whose two first arguments may be confused, and those that may be forgotten around their first argument.
 ORDERED = {"subtract", "divide", "power", "matmul", "greater", "less", "where", "copyto", "take_along_axis"}
 DROPPABLE = {
-    "_transpose", "unbroadcast", "expand", "expand_dims", "squeeze", "flip", "moveaxis", "swapaxes", "asarray", "sorted",
-    "negative", "absolute",
+    "_transpose", "unbroadcast", "expand", "expand_dims", "squeeze", "flip", "moveaxis", "swapaxes", "asarray",
+    "sorted", "negative", "absolute",
 }  # fmt: skip
 DROPPABLE_METHODS = {"reshape", "copy", "astype", "transpose"}
 DROPPABLE_KEYWORDS = {"where", "axis", "keepdims", "kind", "initial", "dtype"}
@@ -180,9 +180,8 @@ def edits_of_call(node: ast.Call, place: object, field: str | int) -> Iterator[E
     if name in ORDERED and len(arguments) > 1:
         yield Edit(node, "args", [arguments[1], arguments[0], *arguments[2:]])
     if name in DROPPABLE and arguments:
-        first = arguments[1] if name in ("unbroadcast",) else arguments[0]
-        yield Edit(place, field, first)
-    if name in DROPPABLE_METHODS and isinstance(function, ast.Attribute) and not (of_numpy and function.value.id == "np"):
+        yield Edit(place, field, arguments[name == "unbroadcast"])
+    if name in DROPPABLE_METHODS and isinstance(function, ast.Attribute) and ast.unparse(function.value) != "np":
         yield Edit(place, field, function.value)
     for k, keyword in enumerate(keywords):
         if keyword.arg in DROPPABLE_KEYWORDS:
@@ -190,7 +189,7 @@ def edits_of_call(node: ast.Call, place: object, field: str | int) -> Iterator[E
 
 
 def walk(place: object, field: str | int, node: object, statement: ast.stmt) -> Iterator[tuple[ast.stmt, Edit]]:
-    """All edits below a node, each with the statement it changes; annotations, messages and docstrings are left alone."""
+    """All edits below a node, each with the statement it changes; annotations and messages are left alone."""
     if isinstance(node, list):
         for k, item in enumerate(node):
             yield from walk(node, k, item, item if isinstance(item, ast.stmt) else statement)
@@ -242,21 +241,21 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
                 code = code_of(compile(ast.fix_missing_locations(tree), path, "exec"), name)
             if before != after:
                 yield Mutant(path.stem, name, f"`{before}` → `{after}`", code)
+    for name, statement, value in constants_of(tree):
+        new = not value if isinstance(value, bool) else value + 1
+        yield Mutant(path.stem, name, f"`{text(statement)}` → `{new}`", value=new)
+
+
+def constants_of(tree: ast.Module) -> Iterator[tuple[str, ast.stmt, bool | float]]:
+    """The constants of a module, and the defaults of its dataclasses, that are numbers or truth values."""
     for scope, body in [("", tree.body), *((f"{c.name}.", c.body) for c in tree.body if isinstance(c, ast.ClassDef))]:
         for statement in body:
-            target = statement.target if isinstance(statement, ast.AnnAssign) else getattr(statement, "targets", [None])[0]
-            value = constant_value(getattr(statement, "value", None))
-            if isinstance(target, ast.Name) and value is not None:
-                new = not value if isinstance(value, bool) else value + 1
-                yield Mutant(path.stem, scope + target.id, f"`{text(statement)}` → `{new}`", value=new)
-
-
-def constant_value(node: ast.expr | None) -> bool | float | None:
-    """The number or truth value that an expression spells."""
-    with contextlib.suppress(ValueError, TypeError):
-        value = ast.literal_eval(node)
-        return value if isinstance(value, (bool, int, float)) else None
-    return None
+            match statement:
+                case ast.AnnAssign(ast.Name(name), value=ast.expr() as node) | ast.Assign([ast.Name(name)], node):
+                    with contextlib.suppress(ValueError):
+                        value = ast.literal_eval(node)
+                        if isinstance(value, (bool, int, float)):
+                            yield scope + name, statement, value
 
 
 def dependents() -> dict[str, set[str]]:
@@ -276,58 +275,68 @@ def dependents() -> dict[str, set[str]]:
     return {name: {kernel for kernel in kernels if name in reached[kernel]} for name in uses}
 
 
-def notices(mutant: Mutant | None, arguments: list[str]) -> bool:
-    """Whether a test fails; runs in a process of its own, which never comes back."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    signal.alarm(TIMEOUT)
-    if mutant is not None:
-        mutant.install()
-    # Hypothesis is imported already, which pytest would warn about.
-    quiet = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-    return pytest.main([*quiet, "-c", str(ROOT / "pyproject.toml"), *arguments]) != pytest.ExitCode.OK
+class Mutation:
+    """A pytest plugin that runs the collected tests against one mutant after the other, instead of once."""
+
+    def __init__(self, mutants: list[Mutant], jobs: int) -> None:
+        self.mutants = mutants
+        self.jobs = jobs
+        self.survivors: list[Mutant] = []
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if not passes(session, session.items):
+            session.shouldfail = "the tests fail without any mutation"
+            return True
+        reach = dependents()
+        waiting = list(reversed(self.mutants))
+        running: dict[int, Mutant] = {}
+        while waiting or running:
+            while waiting and len(running) < self.jobs:
+                mutant = waiting.pop()
+                running[start(session, mutant, reach)] = mutant
+            pid, status = os.wait()
+            mutant = running.pop(pid)
+            if status == 0:
+                self.survivors.append(mutant)
+                print(f"survived{'' if mutant.key in SURVIVORS else ', unexplained'}: {mutant.key}", flush=True)
+            done = len(self.mutants) - len(waiting) - len(running)
+            if done % 100 == 0:
+                print(f"{done} of {len(self.mutants)}", file=sys.stderr, flush=True)
+        return True
 
 
-def stages(mutant: Mutant, kernels: set[str]) -> list[list[str]]:
-    """Pytest's arguments, the quickest first: the tests that name the kernels, all of the kernels, all operations."""
-    everything = [str(ROOT / "tests" / "kernels")]
-    named = [*everything, "-k", " or ".join(sorted(kernels))] if 0 < len(kernels) < 12 else everything
-    return [named, everything, [str(ROOT / "tests" / "ops")]]
+def passes(session: pytest.Session, items: list[pytest.Item]) -> bool:
+    """Whether all these tests pass; stops at the first that does not."""
+    for item in items:
+        session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        if session.testsfailed:
+            return False
+    return True
 
 
-def fork(mutant: Mutant | None, arguments: list[str]) -> int:
-    """Start a process that ends with status 1 if a test notices the mutant; gives its number."""
+def relevant(items: list[pytest.Item], name: str, reach: dict[str, set[str]]) -> list[pytest.Item]:
+    """The tests of the kernels that reach what was changed: the rows of the table, its own first, then the others."""
+
+    def order(item: pytest.Item) -> int | None:
+        row = item.callspec.params.get("row") if hasattr(item, "callspec") else None
+        if row is None:
+            return 2
+        kernel = row.kernel.__name__
+        return 0 if kernel == name else 1 if kernel in reach.get(name, {kernel}) else None
+
+    return sorted((item for item in items if order(item) is not None), key=order)
+
+
+def start(session: pytest.Session, mutant: Mutant, reach: dict[str, set[str]]) -> int:
+    """Run the tests against a mutant in a process of its own, which ends with status 0 if it survives."""
     pid = os.fork()
     if not pid:
-        status = 1
         with contextlib.suppress(BaseException):
-            status = int(notices(mutant, arguments))
-        os._exit(status)
+            signal.alarm(TIMEOUT)
+            mutant.install()
+            os._exit(int(not passes(session, relevant(session.items, mutant.name.partition(".")[0], reach))))
+        os._exit(1)
     return pid
-
-
-def survivors_of(mutants: list[Mutant], jobs: int) -> Iterator[Mutant]:
-    """Run all mutants, `jobs` at a time, through the stages; those that no test notices."""
-    reach = dependents()
-    waiting = [(m, stages(m, reach.get(m.name.partition(".")[0], set()))) for m in reversed(mutants)]
-    running: dict[int, tuple[Mutant, list[list[str]]]] = {}
-    done = 0
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            mutant, left = waiting.pop()
-            running[fork(mutant, left[0])] = mutant, left[1:]
-        pid, status = os.wait()
-        mutant, left = running.pop(pid)
-        if status:
-            done += 1
-        elif left:
-            waiting.append((mutant, left))
-        else:
-            done += 1
-            yield mutant
-        print(f"\r{done} of {len(mutants)}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
 
 
 def main() -> int:
@@ -343,22 +352,20 @@ def main() -> int:
         print(f"{len(mutants)} mutants")
         return 0
 
-    start = time.perf_counter()
-    if os.waitpid(fork(None, [str(ROOT / "tests" / "kernels")]), 0)[1]:
-        print("the tests of the kernels fail without any mutation")
+    begin = time.perf_counter()
+    mutation = Mutation(mutants, options.jobs)
+    quiet = ["-c", str(ROOT / "pyproject.toml"), "-o", "addopts=--import-mode=importlib", "--assert=plain"]
+    quiet += ["-p", "no:terminal", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    code = pytest.main([*quiet, str(ROOT / "tests" / "kernels")], plugins=[mutation])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        print(f"the tests of the kernels do not run without any mutation: {code!r}")
         return 2
-    survivors = 0
-    unexplained = 0
-    for mutant in survivors_of(mutants, options.jobs):
-        survivors += 1
-        known = mutant.key in SURVIVORS
-        unexplained += not known
-        print(f"\rsurvived{'' if known else ', unexplained'}: {mutant.key}", flush=True)
-    killed = len(mutants) - survivors
+    killed = len(mutants) - len(mutation.survivors)
+    unexplained = sum(mutant.key not in SURVIVORS for mutant in mutation.survivors)
     share = killed / max(len(mutants), 1)
     print(
-        f"{len(mutants)} mutants, {killed} killed ({share:.1%}), {survivors} survived, {unexplained} of them unexplained, "
-        f"in {time.perf_counter() - start:.0f} s"
+        f"{len(mutants)} mutants: {killed} killed ({share:.1%}), {len(mutation.survivors)} survived, {unexplained} of "
+        f"them unexplained; {time.perf_counter() - begin:.0f} s"
     )
     return int(share < LEAST_KILLED or unexplained > 0)
 

@@ -55,13 +55,13 @@ def _batch_normalization_before_activation() -> list[Layer]:
 
 # What `--model` calls each, how it is described, and its hidden layers.
 NETWORKS: dict[str, tuple[str, Callable[[], list[Layer]]]] = {
-    "mlp": ("Dense 300 and 100, ReLU, He initialization", _mlp),
-    "leaky_relu": ("the same with leaky ReLU", _leaky_relu),
-    "prelu": ("the same with a learned slope (PReLU)", _prelu),
-    "elu": ("the same with ELU", _elu),
-    "selu": ("the same with SELU and LeCun initialization", _selu),
-    "bn": ("the same with batch normalization before every dense layer", _batch_normalization),
-    "bn_before": ("batch normalization between each dense layer and its ReLU", _batch_normalization_before_activation),
+    "mlp": ("Dense 300 and Dense 100 with ReLU, He initialization", _mlp),
+    "leaky_relu": ("mlp with leaky ReLU", _leaky_relu),
+    "prelu": ("mlp with ReLU of a learned slope (PReLU)", _prelu),
+    "elu": ("mlp with ELU", _elu),
+    "selu": ("mlp with SELU, LeCun initialization, standardized images", _selu),
+    "bn": ("mlp with batch normalization before every Dense", _batch_normalization),
+    "bn_before": ("mlp with batch normalization before every ReLU", _batch_normalization_before_activation),
 }
 
 

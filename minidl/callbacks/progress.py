@@ -36,10 +36,14 @@ class ProgressBar(Callback):
         self._training = True
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """A new bar, under the number of the epoch."""
+        """The number of the epoch."""
         if self.verbose:
             print(f"Epoch {epoch + 1}/{self.params['epochs']}", file=sys.stdout)
-        self._open()
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """A new bar, not before the first batch: what other callbacks print at the begin of an epoch comes above it."""
+        if batch == 0:
+            self._open()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """One batch on."""

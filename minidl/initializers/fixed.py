@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minidl.checks import number
 from minidl.errors import ArgumentError, ShapeError
-from minidl.initializers.initializer import Initializer, as_dtype, as_number, as_shape
+from minidl.initializers.initializer import Initializer, as_dtype, as_shape
 from minidl.memory import Array
 
 _NUMERIC = "fiub"
@@ -66,7 +67,7 @@ class Identity(Initializer):
     """
 
     def __init__(self, gain: float = 1.0) -> None:
-        self.gain = as_number(self, "gain", gain)
+        self.gain = number(self, "gain", gain)
 
     def __call__(self, shape: Sequence[int], dtype: npt.DTypeLike | None = None) -> Array:
         """The matrix of `shape` and `dtype`; `ShapeError` unless there are two axes."""

@@ -6,22 +6,20 @@ shape and the dtype of the weight it needs.
 
 from __future__ import annotations
 
-import inspect
-import math
 import operator
-from collections.abc import Mapping, Sequence
-from numbers import Real
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from minidl.config import floatx
-from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.configurable import Configurable
+from minidl.errors import DTypeError, ShapeError
 from minidl.memory import Array, Shape
 
 
-class Initializer:
+class Initializer(Configurable):
     """What fills a new weight: called with a shape and a dtype, it returns an array of them.
 
     A subclass defines `__call__(self, shape, dtype=None)` and keeps each argument of its `__init__` as an attribute of
@@ -32,41 +30,14 @@ class Initializer:
         """A new array of `shape` and `dtype` (None: `minidl.config.floatx()`)."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, shape, dtype=None)")
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of `__init__` by name, as plain data."""
-        missing = [name for name in _arguments(type(self)) if not hasattr(self, name)]
-        if missing:
-            raise ArgumentError(
-                f"{type(self).__name__}: its __init__ keeps no attribute for its argument {', '.join(missing)}: "
-                "set an attribute of the same name or define get_config()"
-            )
-        return {name: getattr(self, name) for name in _arguments(type(self))}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The initializer that `get_config` described."""
-        try:
-            return cls(**config)
-        except TypeError as error:
-            raise ArgumentError(f"{cls.__name__}: cannot be made from the config {dict(config)}: {error}") from error
-
     def clone(self) -> Self:
         """Another initializer of the same config."""
         return self.from_config(self.get_config())
-
-    def __repr__(self) -> str:
-        known = [name for name in _arguments(type(self)) if hasattr(self, name)]
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in known)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Initializer) or type(self) is not type(other):
             return NotImplemented
         return self.get_config() == other.get_config()
-
-
-def _arguments(cls: type) -> list[str]:
-    """The names of the arguments of `cls.__init__`."""
-    return list(inspect.signature(cls).parameters)
 
 
 def as_shape(owner: Initializer, shape: Sequence[int]) -> Shape:
@@ -90,10 +61,3 @@ def as_dtype(owner: Initializer, dtype: npt.DTypeLike | None, kinds: str) -> np.
         wanted = "a float dtype" if kinds == "f" else "a float, integer or boolean dtype"
         raise DTypeError(f"{type(owner).__name__}: expected {wanted}, got {dtype!r}")
     return checked
-
-
-def as_number(owner: Initializer, argument: str, value: object) -> float:
-    """`value` as a finite float, or an `ArgumentError` that names the `argument` of `owner`."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ArgumentError(f"{type(owner).__name__}: {argument} must be a finite number, got {value!r}")
-    return float(value)

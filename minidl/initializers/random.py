@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from minidl.checks import number
 from minidl.errors import ArgumentError, ShapeError
-from minidl.initializers.initializer import Initializer, as_dtype, as_number, as_shape
+from minidl.initializers.initializer import Initializer, as_dtype, as_shape
 from minidl.memory import Array, Shape
 from minidl.random import spawn
 
@@ -77,8 +78,8 @@ class RandomNormal(RandomInitializer):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None) -> None:
         super().__init__(seed)
-        self.mean = as_number(self, "mean", mean)
-        self.stddev = as_number(self, "stddev", stddev)
+        self.mean = number(self, "mean", mean)
+        self.stddev = number(self, "stddev", stddev)
         if self.stddev < 0:
             raise ArgumentError(f"{type(self).__name__}: stddev must be ≥ 0, got {stddev!r}")
 
@@ -111,8 +112,8 @@ class RandomUniform(RandomInitializer):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Seed = None) -> None:
         super().__init__(seed)
-        self.minval = as_number(self, "minval", minval)
-        self.maxval = as_number(self, "maxval", maxval)
+        self.minval = number(self, "minval", minval)
+        self.maxval = number(self, "maxval", maxval)
         if self.minval > self.maxval:
             raise ArgumentError(f"{type(self).__name__}: minval must be ≤ maxval, got {minval!r} and {maxval!r}")
 
@@ -131,7 +132,7 @@ class Orthogonal(RandomInitializer):
 
     def __init__(self, gain: float = 1.0, seed: Seed = None) -> None:
         super().__init__(seed)
-        self.gain = as_number(self, "gain", gain)
+        self.gain = number(self, "gain", gain)
 
     def sample(self, rng: np.random.Generator, shape: Shape) -> Array:
         """Draw an orthogonal matrix and shape it; `ShapeError` when there are fewer than two axes."""

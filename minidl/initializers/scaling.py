@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minidl.checks import number
 from minidl.errors import ArgumentError, ShapeError, unknown_name
-from minidl.initializers.initializer import Initializer, as_number
+from minidl.initializers.initializer import Initializer
 from minidl.initializers.random import RandomInitializer, Seed, truncated_normal
 from minidl.memory import Array, Shape
 
@@ -49,7 +50,7 @@ class VarianceScaling(RandomInitializer):
     ) -> None:
         super().__init__(seed)
         name = type(self).__name__
-        self.scale = as_number(self, "scale", scale)
+        self.scale = number(self, "scale", scale)
         if self.scale <= 0:
             raise ArgumentError(f"{name}: scale must be > 0, got {scale!r}")
         if mode not in _MODES:

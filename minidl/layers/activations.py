@@ -7,8 +7,8 @@ from typing import Any
 
 from minidl import initializers, kernels, ops, random
 from minidl.autodiff.tensor import Tensor, apply
+from minidl.checks import axes, integers, number
 from minidl.errors import ArgumentError, ShapeError, warn_old_name
-from minidl.layers.checks import axes, integers, number
 from minidl.layers.layer import OpenShape, SameShape, layer_shape
 from minidl.layers.variable import Variable
 from minidl.memory import Shape
@@ -21,9 +21,9 @@ class ReLU(SameShape):
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.max_value = None if max_value is None else number(self, "max_value", max_value, " ≥ 0")
-        self.negative_slope = number(self, "negative_slope", negative_slope, " ≥ 0")
-        self.threshold = number(self, "threshold", threshold, " ≥ 0")
+        self.max_value = None if max_value is None else number(self, "max_value", max_value, "≥ 0")
+        self.negative_slope = number(self, "negative_slope", negative_slope, "≥ 0")
+        self.threshold = number(self, "threshold", threshold, "≥ 0")
 
     def call(self, inputs: Tensor) -> Tensor:
         """ReLU with its three settings."""
@@ -41,7 +41,7 @@ class LeakyReLU(SameShape):
             negative_slope = kwargs.pop("alpha")
             warn_old_name("LeakyReLU(alpha=…)", "LeakyReLU(negative_slope=…)")
         super().__init__(**kwargs)
-        self.negative_slope = number(self, "negative_slope", negative_slope, " ≥ 0")
+        self.negative_slope = number(self, "negative_slope", negative_slope, "≥ 0")
 
     def call(self, inputs: Tensor) -> Tensor:
         """x, or αx where it is negative."""
@@ -88,8 +88,8 @@ class RReLU(SameShape):
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.lower = number(self, "lower", lower, " ≥ 0")
-        self.upper = number(self, "upper", upper, " ≥ 0")
+        self.lower = number(self, "lower", lower, "≥ 0")
+        self.upper = number(self, "upper", upper, "≥ 0")
         if lower > upper:
             raise ArgumentError(f"RReLU: expected lower ≤ upper, got {lower} and {upper}")
         self.seed = seed

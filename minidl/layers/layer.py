@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,9 @@ from minidl import activations, config, initializers
 from minidl.autodiff.graph import no_grad
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast
 from minidl.autodiff.tree import leaves, map_leaves
+from minidl.configurable import MISSING, Configurable, snake_case
 from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError
-from minidl.layers.naming import snake_case, unique_name
+from minidl.layers.naming import unique_name
 from minidl.layers.variable import Variable
 from minidl.memory import Array, Shape
 
@@ -37,7 +38,7 @@ _scope: ContextVar[str] = ContextVar("scope", default="")
 _TRACKED = ("_layers", "_trainable_variables", "_non_trainable_variables")
 
 
-class Layer:
+class Layer(Configurable):
     """The base of all layers; subclass it and write `__init__`, `build` and `call`.
 
     `call(self, inputs, training=None)` may leave `training` out where it makes no difference. Calling the layer turns
@@ -307,30 +308,28 @@ class Layer:
 
     # Configuration.
 
+    @classmethod
+    def arguments(cls) -> dict[str, inspect.Parameter]:
+        """The arguments of `__init__`, but for the input shape, which is the model's to keep."""
+        found = super().arguments()
+        return {name: found[name] for name in found if name not in ("input_shape", "input_dim")}
+
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` as plain values, from which `from_config` makes an equal layer."""
-        missing = [name for name in _arguments(type(self)) if not hasattr(self, name)]
-        if missing:
-            raise ArgumentError(
-                f"{type(self).__name__}: its __init__ keeps no attribute for its argument {', '.join(missing)}: "
-                "set an attribute of the same name or define get_config()"
-            )
-        return {name: _plain_value(getattr(self, name)) for name in _arguments(type(self))}
+        return {name: _plain_value(value) for name, value in super().get_config().items()}
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """A new layer, with new weights, from what `get_config` gave."""
-        return cls(**config)
+    def shown(self, name: str) -> Any:
+        """What `repr` shows of an argument: of an activation its name."""
+        value = super().shown(name)
+        return activations.serialize(value) if inspect.isfunction(value) else value
 
-    def __repr__(self) -> str:
-        shown = {
-            name: getattr(self, name)
-            for name, parameter in _arguments(type(self)).items()
-            if name not in ("name", "trainable", "dtype") and hasattr(self, name)
-            if not _is_default(getattr(self, name), parameter.default)
-        }
-        settings = [f"{k}={activations.serialize(v) if inspect.isfunction(v) else v!r}" for k, v in shown.items()]
-        return f"{type(self).__name__}({', '.join([*settings, f'name={self.name!r}'])})"
+    def is_default(self, name: str, value: Any, default: Any) -> bool:
+        """Whether an argument is what `__init__` makes of its default, which may be the name of an object."""
+        if isinstance(value, initializers.Initializer) and isinstance(default, str):
+            return bool(value == initializers.get(default))
+        if inspect.isfunction(getattr(self, name)) and default is not MISSING:
+            return bool(value == activations.serialize(activations.get(default)))
+        return name != "name" and (name in ("trainable", "dtype") or bool(_plain_value(value) == _plain_value(default)))
 
 
 class SameShape(Layer):
@@ -357,29 +356,6 @@ def _takes_training(call: Callable[..., Any]) -> bool:
     """Whether a `call` has an argument `training`."""
     parameters = inspect.signature(call).parameters.values()
     return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def _arguments(kind: type[Layer]) -> dict[str, inspect.Parameter]:
-    """The arguments of a layer's `__init__`, with those it hands on to its base classes by **kwargs, bases first."""
-    arguments: dict[str, inspect.Parameter] = {}
-    for base in kind.__mro__:
-        if "__init__" not in base.__dict__ or base is object:
-            continue
-        parameters = list(inspect.signature(base.__dict__["__init__"]).parameters.values())[1:]
-        own = {p.name: p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-        arguments = {**own, **arguments}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return {name: p for name, p in arguments.items() if name not in ("input_shape", "input_dim")}
-
-
-def _is_default(value: Any, default: Any) -> bool:
-    """Whether a hyperparameter is what `__init__` makes of its default, which may be a name."""
-    if isinstance(value, initializers.Initializer) and isinstance(default, str):
-        return bool(value == initializers.get(default))
-    if inspect.isfunction(value) and default is not inspect.Parameter.empty:
-        return value is activations.get(default)
-    return bool(_plain_value(value) == _plain_value(default))
 
 
 def _plain_value(value: Any) -> Any:

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 _counts: dict[str, int] = {}
-
-
-def snake_case(name: str) -> str:
-    """"BatchNormalization" → "batch_normalization", spelled as Keras does ("PReLU" → "p_re_lu")."""
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def unique_name(base: str) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 
 from minidl import initializers, ops
 from minidl.autodiff.tensor import Tensor
+from minidl.checks import axes, number
 from minidl.errors import ShapeError
-from minidl.layers.checks import axes, number
 from minidl.layers.layer import OpenShape, SameShape
 from minidl.layers.variable import Variable
 from minidl.memory import Shape
@@ -47,8 +47,8 @@ class BatchNormalization(SameShape):
     ) -> None:
         super().__init__(**kwargs)
         self.axis = axes(self, axis)
-        self.momentum = number(self, "momentum", momentum, " in [0, 1]")
-        self.epsilon = number(self, "epsilon", epsilon, " ≥ 0")
+        self.momentum = number(self, "momentum", momentum, "in [0, 1]")
+        self.epsilon = number(self, "epsilon", epsilon, "≥ 0")
         self.center = center
         self.scale = scale
         self.beta_initializer = initializers.get(beta_initializer)

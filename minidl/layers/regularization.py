@@ -7,7 +7,7 @@ from typing import Any
 
 from minidl import ops, random
 from minidl.autodiff.tensor import Tensor
-from minidl.layers.checks import number
+from minidl.checks import number
 from minidl.layers.layer import SameShape
 
 
@@ -26,7 +26,7 @@ class Dropout(SameShape):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = number(self, "rate", rate, " in [0, 1)")
+        self.rate = number(self, "rate", rate, "in [0, 1)")
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.seed = seed
         self._generator = random.spawn("dropout", seed)

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from minidl import ops
 from minidl.autodiff.tensor import Tensor
+from minidl.checks import integers
 from minidl.errors import ArgumentError, ShapeError
-from minidl.layers.checks import integers
 from minidl.layers.layer import Layer, OpenShape
 
 T = TypeVar("T")

@@ -7,20 +7,19 @@ so that a loss can be differentiated, and recorded and replayed.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 from minidl import ops
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, floating, reshape
+from minidl.configurable import Configurable, snake_case
 from minidl.errors import ArgumentError, ShapeError, unknown_name
-from minidl.layers.naming import snake_case
 
 AVERAGES = ("sum_over_batch_size", "mean")
 REDUCTIONS = (*AVERAGES, "mean_with_sample_weight", "sum", "none")
 
 
-class Loss:
+class Loss(Configurable):
     """What is called with targets and predictions, and returns the number to make small.
 
     A subclass defines `call(y_true, y_pred)`, which returns the losses, one a sample or of any other shape, and keeps
@@ -103,34 +102,6 @@ class Loss:
         nothing = ops.equal(total, 0)
         return ops.where(nothing, 0, ops.sum(losses) / ops.where(nothing, 1, total))
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of `__init__` by name."""
-        missing = [name for name in self._arguments() if not hasattr(self, name)]
-        if missing:
-            raise ArgumentError(
-                f"{type(self).__name__}: its __init__ keeps no attribute for its argument {', '.join(missing)}: "
-                "set an attribute of the same name or define get_config()"
-            )
-        return {name: getattr(self, name) for name in self._arguments()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The loss that `get_config` described."""
-        try:
-            return cls(**config)
-        except TypeError as error:
-            raise ArgumentError(f"{cls.__name__}: cannot be made from the config {dict(config)}: {error}") from error
-
-    def __repr__(self) -> str:
-        known = [name for name in self._arguments() if hasattr(self, name)]
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in known)})"
-
-    def _arguments(self) -> list[str]:
-        """The names of the arguments; `**kwargs` stands for those of `Loss`, which subclasses pass on with it."""
-        parameters = inspect.signature(type(self)).parameters.values()
-        own = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        passed_on = ["name", "reduction"] if any(p.kind is p.VAR_KEYWORD for p in parameters) else []
-        return list(dict.fromkeys(own + passed_on))
 
 
 class LossFunctionWrapper(Loss):

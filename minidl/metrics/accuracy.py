@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from minidl.checks import count
 from minidl.config import floatx
 from minidl.errors import ShapeError
 from minidl.memory import Array
-from minidl.metrics.metric import DType, MeanMetricWrapper, as_count, as_numbers, matching
+from minidl.metrics.metric import DType, MeanMetricWrapper, as_numbers, matching
 
 FOR_INTEGERS = ": for integer labels there is the metric of the same name with 'sparse' in front"
 
@@ -57,7 +58,7 @@ def sparse_top_k_categorical_accuracy(
     So ties count in the label's favour. A label that is none of the classes, or whose score is NaN, is never right.
     With `from_sorted_ids`, `y_pred` holds the classes themselves, best first, in place of scores.
     """
-    as_count("sparse_top_k_categorical_accuracy", "k", k)
+    count("sparse_top_k_categorical_accuracy", "k", k)
     y, p = labels_and_scores("sparse_top_k_categorical_accuracy", y_true, y_pred)
     if from_sorted_ids:
         return _ones_and_zeros((y[..., None] == p[..., :k]).any(-1))
@@ -113,7 +114,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
     direction = "up"
 
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: DType = None) -> None:
-        super().__init__(top_k_categorical_accuracy, name, dtype, k=as_count(name, "k", k))
+        super().__init__(top_k_categorical_accuracy, name, dtype, k=count(name, "k", k))
         self.k = k
 
 
@@ -130,7 +131,7 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         from_sorted_ids: bool = False,
     ) -> None:
         super().__init__(
-            sparse_top_k_categorical_accuracy, name, dtype, k=as_count(name, "k", k), from_sorted_ids=from_sorted_ids
+            sparse_top_k_categorical_accuracy, name, dtype, k=count(name, "k", k), from_sorted_ids=from_sorted_ids
         )
         self.k = k
         self.from_sorted_ids = from_sorted_ids

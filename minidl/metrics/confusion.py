@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minidl.checks import count
 from minidl.config import epsilon
 from minidl.errors import ArgumentError, NonFiniteError, ShapeError, look_up
 from minidl.memory import Array
-from minidl.metrics.metric import DType, Metric, as_count, as_numbers, as_weights, check_probabilities, matching
+from minidl.metrics.metric import DType, Metric, as_numbers, as_weights, check_probabilities, matching
 
 FOR_ONE_HOT = ": labels are 0 or 1 for each score, one-hot for several classes"
 
@@ -110,7 +111,7 @@ class ThresholdMetric(ConfusionMetric):
     ) -> None:
         self.thresholds = _as_list(type(self).__name__, "thresholds", thresholds, 1)
         super().__init__(self.thresholds or [0.5 if top_k is None else -np.inf], dtype, name)
-        self.top_k = None if top_k is None else as_count(type(self).__name__, "top_k", top_k)
+        self.top_k = None if top_k is None else count(type(self).__name__, "top_k", top_k)
         self.class_id = class_id
 
     def update_state(
@@ -223,13 +224,13 @@ class AUC(ConfusionMetric):
         label_weights: Sequence[float] | None = None,
         from_logits: bool = False,
     ) -> None:
-        self.num_thresholds = as_count("AUC", "num_thresholds", num_thresholds, least=2)
+        self.num_thresholds = count("AUC", "num_thresholds", num_thresholds, least=2)
         self.curve = look_up("curve of AUC", curve.upper(), {"ROC": "ROC", "PR": "PR"})
         self.summation_method = summation_method.lower()
         self._height = look_up("summation_method of AUC", self.summation_method, _HEIGHTS)
         self.thresholds = _as_list("AUC", "thresholds", thresholds, 1)
         self.multi_label = multi_label
-        self.num_labels = None if num_labels is None else as_count("AUC", "num_labels", num_labels)
+        self.num_labels = None if num_labels is None else count("AUC", "num_labels", num_labels)
         self.label_weights = _as_list("AUC", "label_weights", label_weights, math.inf)
         self.from_logits = from_logits
         if num_labels is not None and not multi_label:

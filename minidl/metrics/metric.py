@@ -6,23 +6,22 @@ is float64 whatever comes in: an epoch adds up millions of values, and a float32
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from minidl.configurable import Configurable, snake_case
 from minidl.errors import ArgumentError, DTypeError, MiniDLWarning, ShapeError
-from minidl.layers.naming import snake_case
 from minidl.memory import Array, Shape
 
 DType = npt.DTypeLike | None
 ROUNDING = 1e-6  # how far a probability computed in float32 may leave [0, 1]
 
 
-class Metric:
+class Metric(Configurable):
     """What takes in batch after batch and gives one number (or an array, or a dict of numbers) about all of them.
 
     A subclass defines `update_state`, `result` and `reset_state`, has its state in plain attributes, and keeps each
@@ -76,34 +75,9 @@ class Metric:
         self.update_state(*args, **kwargs)
         return self.result()
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of `__init__` by name."""
-        missing = [name for name in self._arguments() if not hasattr(self, name)]
-        if missing:
-            raise ArgumentError(
-                f"{type(self).__name__}: its __init__ keeps no attribute for its argument {', '.join(missing)}: "
-                "set an attribute of the same name or define get_config()"
-            )
-        return {name: getattr(self, name) for name in self._arguments()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The metric that `get_config` described, with nothing seen yet."""
-        try:
-            return cls(**config)
-        except TypeError as error:
-            raise ArgumentError(f"{cls.__name__}: cannot be made from the config {dict(config)}: {error}") from error
-
-    def __repr__(self) -> str:
-        given = {name: getattr(self, name, None) for name in self._arguments() if name != "dtype"}
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in given.items() if v is not None)})"
-
-    def _arguments(self) -> list[str]:
-        """The names of the arguments; `**kwargs` stands for `name` and `dtype`, which subclasses pass on with it."""
-        parameters = inspect.signature(type(self)).parameters.values()
-        own = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        passed_on = ["name", "dtype"] if any(p.kind is p.VAR_KEYWORD for p in parameters) else []
-        return list(dict.fromkeys(own + passed_on))
+    def is_default(self, name: str, value: Any, default: Any) -> bool:
+        """Whether an argument has its default; the dtype is not worth showing."""
+        return name == "dtype" or super().is_default(name, value, default)
 
     def _as_result(self, value: npt.ArrayLike) -> Any:
         """`value` in the metric's dtype: a NumPy scalar, or an array where it has axes."""
@@ -198,13 +172,6 @@ def as_numbers(owner: str, argument: str, value: npt.ArrayLike) -> Array:
     if array.dtype.kind not in "fiub":
         raise DTypeError(f"{owner}: {argument} must be an array of real numbers, got {_short(value)}")
     return array
-
-
-def as_count(owner: str, argument: str, value: int, least: int = 1) -> int:
-    """`value` as an integer ≥ `least`, or an `ArgumentError` that names the `argument` of `owner`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ArgumentError(f"{owner}: {argument} must be an integer ≥ {least}, got {value!r}")
-    return int(value)
 
 
 def as_weights(owner: str, sample_weight: npt.ArrayLike, shape: Shape) -> Array:

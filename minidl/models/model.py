@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from minidl import optimizers, random
 from minidl.callbacks import Callback, CallbackList, History, ProgressBar
 from minidl.callbacks.callback import as_callbacks
+from minidl.checks import count
 from minidl.errors import ArgumentError, NotBuiltError, NotCompiledError, unknown_name, warn_old_name
 from minidl.layers.layer import Layer, OpenShape
 from minidl.memory import Array
@@ -292,11 +291,7 @@ def _as_asked(results: dict[str, Any], return_dict: bool) -> Any:
 
 
 def _count(name: str, value: int | None, default: int, least: int = 1) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ArgumentError(f"{name}: expected an integer ≥ {least}, got {value!r}")
-    return int(value)
+    return default if value is None else count("Model", name, value, least)
 
 
 def _first(data: Data, name: str, steps: int | None, size: int) -> Data:

@@ -50,10 +50,13 @@ class Sequential(Model):
                 )
             with self.naming_scope():
                 layer.build_for(shape)
-            layer.compute_output_shape(shape)
+                layer.compute_output_shape(shape)
             self.batch_input_shape = known
         self._track(layer)
         self.built = known is not None
+
+    def _forget_leaves(self, value: Any) -> None:
+        """A layer stays until `pop`, also if some attribute named it for a while."""
 
     def pop(self) -> Layer:
         """Remove the last layer and give it back."""
@@ -107,7 +110,7 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """A new model, with new weights, from what `get_config` gave."""
         model = cls(trainable=config["trainable"], name=config["name"])
         if config["batch_input_shape"] is not None:

@@ -201,7 +201,7 @@ def dropout(
         raise ArgumentError(f"dropout: expected 0 ≤ rate < 1, got {rate}")
     x = floating(x)
     shape = x.shape if noise_shape is None else tuple(x.shape[a] if n is None else n for a, n in enumerate(noise_shape))
-    if len(shape) != x.ndim or np.broadcast_shapes(shape, x.shape) != x.shape:
+    if len(shape) != x.ndim or any(n not in (1, m) for n, m in zip(shape, x.shape, strict=True)):
         raise ShapeError(f"dropout: noise_shape {noise_shape} does not broadcast to {x.shape}")
     if rate == 0:
         return as_tensor(x)

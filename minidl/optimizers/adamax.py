@@ -16,8 +16,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from minidl.checks import number
 from minidl.memory import Array
-from minidl.optimizers.configs import number
 from minidl.optimizers.optimizer import Optimizer, Options
 
 

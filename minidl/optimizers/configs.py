@@ -1,43 +1,11 @@
-"""What optimizers and schedules share: arguments that are checked, and configs that say how to make them again."""
+"""What optimizers and schedules share: configs that say how to make them again."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from minidl.autodiff.tensor import plain
 from minidl.errors import ArgumentError, look_up
-
-_RANGES: dict[str, Callable[[float], bool]] = {
-    "≥ 0": lambda x: 0 <= x < math.inf,
-    "> 0": lambda x: 0 < x < math.inf,
-    "≥ 1": lambda x: 1 <= x < math.inf,
-    "in [0, 1)": lambda x: 0 <= x < 1,
-    "in [0, 1]": lambda x: 0 <= x <= 1,
-}
-
-
-def number(owner: object, argument: str, value: Any, allowed: str) -> float:
-    """`value` as a Python number in the range `allowed`, or an `ArgumentError` that names the `argument` of `owner`.
-
-    NumPy scalars and tensors without axes count as numbers. A Python number is weak: it never changes an array's dtype.
-    """
-    x = plain(value)
-    x = x.item() if isinstance(x, (np.ndarray, np.generic)) and x.ndim == 0 else x
-    if isinstance(x, bool) or not isinstance(x, Real) or not _RANGES[allowed](float(x)):
-        raise ArgumentError(f"{type(owner).__name__}: {argument} must be a number {allowed}, got {value!r}")
-    return int(x) if isinstance(x, Integral) else float(x)
-
-
-def flag(owner: object, argument: str, value: object) -> bool:
-    """`value` as True or False, or an `ArgumentError` that names the `argument` of `owner`."""
-    if not isinstance(value, (bool, np.bool)):
-        raise ArgumentError(f"{type(owner).__name__}: {argument} must be True or False, got {value!r}")
-    return bool(value)
 
 
 def described(kind: str, thing: Any, table: Mapping[str, type]) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from minidl.checks import number
 from minidl.layers.variable import Variable
 from minidl.memory import Array
-from minidl.optimizers.configs import number
 from minidl.optimizers.optimizer import Optimizer, Options
 
 

@@ -17,11 +17,12 @@ import numpy as np
 
 from minidl.autodiff.tape import GradientTape
 from minidl.autodiff.tensor import Tensor
+from minidl.checks import number
+from minidl.configurable import Configurable
 from minidl.errors import ArgumentError, MiniDLWarning, unknown_name
 from minidl.layers.variable import Variable
 from minidl.memory import Array
 from minidl.optimizers import clipping, schedules
-from minidl.optimizers.configs import number
 from minidl.optimizers.gradients import fitting
 from minidl.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
@@ -45,7 +46,7 @@ class Options(Common, total=False):
     weight_decay: float | None
 
 
-class Optimizer:
+class Optimizer(Configurable):
     """What changes variables, given the gradients of a loss with respect to them.
 
     - `learning_rate` η: a number, a `LearningRateSchedule` (called with the number of steps done so far), or a function
@@ -231,20 +232,13 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` by name, as plain data. A function as learning rate is an `ArgumentError`."""
-        names = [name for name in self._arguments() if name != "learning_rate"]
-        missing = [name for name in names if not hasattr(self, name)]
-        if missing:
-            raise ArgumentError(
-                f"{type(self).__name__}: its __init__ keeps no attribute for its argument {', '.join(missing)}: "
-                "set an attribute of the same name or define get_config()"
-            )
         rate = self._learning_rate
         if not isinstance(rate, (Variable, LearningRateSchedule)):
             raise ArgumentError(
                 f"{type(self).__name__}: a function as learning_rate has no config: make it a LearningRateSchedule"
             )
         described = float(rate) if isinstance(rate, Variable) else schedules.serialize(rate)
-        return {"learning_rate": described, **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), "learning_rate": described}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
@@ -252,28 +246,20 @@ class Optimizer:
         arguments = dict(config)
         if isinstance(arguments.get("learning_rate"), Mapping):
             arguments["learning_rate"] = schedules.deserialize(arguments["learning_rate"], custom_objects)
-        try:
-            return cls(**arguments)
-        except TypeError as error:
-            raise ArgumentError(f"{cls.__name__}: cannot be made from the config {dict(config)}: {error}") from error
+        return super().from_config(arguments)
 
-    def __repr__(self) -> str:
-        rate = self._learning_rate
-        others = [name for name in self._arguments() if name not in ("learning_rate", "name")]
-        shown: dict[str, Any] = {"learning_rate": float(rate) if isinstance(rate, Variable) else rate}
-        shown |= {name: getattr(self, name, None) for name in others}
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items() if v is not None)})"
+    @classmethod
+    def arguments(cls) -> dict[str, inspect.Parameter]:
+        """The arguments of `__init__`, but for the old spellings."""
+        found = super().arguments()
+        return {name: found[name] for name in found if name not in ("lr", "decay")}
 
-    def _arguments(self) -> list[str]:
-        """The names of the arguments, those that `**options` stands for included."""
-        names: list[str] = []
-        for cls in type(self).__mro__:
-            if "__init__" in vars(cls):
-                _, *parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
-                names += [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-                if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-                    break
-        return list(dict.fromkeys(names))
+    def shown(self, name: str) -> Any:
+        """What `repr` shows of an argument: the learning rate as it was given."""
+        if name == "learning_rate":
+            rate = self._learning_rate
+            return float(rate) if isinstance(rate, Variable) else rate
+        return super().shown(name)
 
     def _state(self, name: str, value: Any, dtype: Any) -> Variable:
         """A variable that belongs to the optimizer."""
@@ -309,7 +295,7 @@ class Optimizer:
         """The learning rate that the old arguments `lr` and `decay` mean; an error for arguments that never were."""
         unknown = [argument for argument in old if argument not in ("lr", "decay")]
         if unknown:
-            raise unknown_name(f"argument of {type(self).__name__}", unknown[0], self._arguments())
+            raise unknown_name(f"argument of {type(self).__name__}", unknown[0], self.arguments())
         if "lr" in old:
             self._warn_of_old_spelling("lr", "learning_rate")
             new = inspect.signature(type(self)).parameters.get("learning_rate")

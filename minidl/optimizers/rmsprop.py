@@ -24,8 +24,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from minidl.checks import flag, number
 from minidl.memory import Array
-from minidl.optimizers.configs import flag, number
 from minidl.optimizers.optimizer import Optimizer, Options
 
 

@@ -17,8 +17,9 @@ from typing import Any, Self
 import numpy as np
 
 from minidl.autodiff.tensor import plain
+from minidl.checks import flag, number
 from minidl.errors import ArgumentError
-from minidl.optimizers.configs import class_and_config, described, flag, number
+from minidl.optimizers.configs import class_and_config, described
 
 
 class LearningRateSchedule:

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
+from minidl.checks import flag, number
 from minidl.memory import Array
-from minidl.optimizers.configs import flag, number
 from minidl.optimizers.optimizer import Optimizer, Options
 
 

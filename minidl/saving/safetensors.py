@@ -53,8 +53,8 @@ def pieces(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = Non
     `DTypeError` for what is no array or has a dtype the format lacks, `ArgumentError` for names it cannot hold.
     """
     header: dict[str, object] = {} if metadata is None else {_METADATA: _checked_metadata(metadata)}
-    # The reader aligns nothing: the largest elements come first, so that each array begins at a multiple of its own.
     codes = {name: _code(name, array) for name, array in arrays.items()}
+    # The largest elements first, so that each array is aligned for those who map the file into memory.
     order = sorted(arrays, key=lambda name: -arrays[name].itemsize)
     offsets, end = {}, 0
     for name in order:

@@ -18,8 +18,11 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     `num_classes` is the largest integer plus 1 by default. An integer outside 0 … num_classes − 1 is an error.
     """
     labels = np.asarray(plain(x))
-    if labels.dtype.kind not in "iub" and not (labels.dtype.kind == "f" and np.all(labels == np.floor(labels))):
+    whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.floor(labels)).all()
+    if labels.dtype.kind not in "iub" and not whole:
         raise DTypeError(f"to_categorical: expected integers, got dtype {labels.dtype}")
+    if num_classes is not None and (not isinstance(num_classes, (int, np.integer)) or num_classes < 1):
+        raise ArgumentError(f"to_categorical: num_classes: expected an integer ≥ 1, got {num_classes!r}")
     labels = labels.astype(np.int64)
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]

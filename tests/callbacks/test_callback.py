@@ -44,16 +44,11 @@ def train_batch(k):
     ]
 
 
-def test_evaluation(batches):
+def evaluation(batches):
     calls = [("on_test_begin", [])]
     for k in range(batches):
         calls += [("on_test_batch_begin", k, []), ("on_test_batch_end", k, NUMBERS)]
     return [*calls, ("on_test_end", NUMBERS)]
-
-
-# Else pytest takes it for a test.
-evaluation = test_evaluation
-del test_evaluation
 
 
 class TestOrder:
@@ -127,7 +122,7 @@ class TestStopping:
         stop = self.stop_at("on_train_batch_end", at=1)
         history = model.fit(x, y, batch_size=2, epochs=3, validation_data=(x, y), callbacks=[stop], verbose=0)
         assert [call[1] for call in stop.calls if call[0] == "on_train_batch_end"] == [0, 1]
-        assert stop.calls[-3:] == [("on_test_end", NUMBERS), ("on_epoch_end", 0, ALL_NUMBERS), ("on_train_end", ALL_NUMBERS)]
+        assert [call[0] for call in stop.calls[-3:]] == ["on_test_end", "on_epoch_end", "on_train_end"]
         assert list(history.history) == ALL_NUMBERS
 
     def test_does_not_last(self, model, x, y):
@@ -163,7 +158,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("callbacks", "message"),
         [
-            ([Recorder], "expected Callback objects, got <class 'tests.callbacks.test_callback.Recorder'>: make an instance"),
+            ([keras.callbacks.History], "history.History'>: make an instance of it"),
             ([print], "expected Callback objects, got <built-in function print>"),
             ([None], "expected Callback objects, got None"),
         ],

@@ -135,7 +135,7 @@ class TestConfig:
             initializers.HeNormal.from_config({"gain": 1.0})
 
     def test_repr_shows_the_arguments(self):
-        assert repr(initializers.RandomNormal(stddev=0.1, seed=3)) == "RandomNormal(mean=0.0, stddev=0.1, seed=3)"
+        assert repr(initializers.RandomNormal(stddev=0.1, seed=3)) == "RandomNormal(stddev=0.1, seed=3)"
         assert repr(initializers.Zeros()) == "Zeros()"
 
 

@@ -116,7 +116,8 @@ def pairs_apart(draw, kernel):
 @st.composite
 def choices(draw):
     condition, a, b = draw(broadcastable(3))
-    return Where(), (draw(booleans(condition)), draw(arrays(a)), draw(arrays(b)))
+    truth = draw(st.sampled_from([booleans(condition), integers(condition, 0, 2)]))
+    return Where(), (draw(truth), draw(arrays(a)), draw(arrays(b)))
 
 
 def positive(shape):

@@ -62,7 +62,7 @@ class TestELU:
 
     @pytest.mark.parametrize("alpha", ["x", None, np.inf])
     def test_alpha_is_a_number(self, alpha):
-        with pytest.raises(ArgumentError, match=f"ELU: alpha must be a number, got {alpha!r}"):
+        with pytest.raises(ArgumentError, match=f"ELU: alpha must be a finite number, got {alpha!r}"):
             ELU(alpha)
 
 

@@ -4,27 +4,14 @@ import numpy as np
 import pytest
 
 from minidl import layers
+from minidl.configurable import snake_case
 from minidl.layers import BatchNormalization, Dense, Input
-from minidl.layers.naming import reset_names, snake_case, unique_name
+from minidl.layers.naming import reset_names, unique_name
 
 
 @pytest.fixture(autouse=True)
 def fresh_names():
     reset_names()
-
-
-@pytest.mark.parametrize(
-    ("name", "snake"),
-    [
-        ("Activation", "activation"), ("BatchNormalization", "batch_normalization"), ("Dense", "dense"),
-        ("Dropout", "dropout"), ("ELU", "elu"), ("Flatten", "flatten"), ("InputLayer", "input_layer"),
-        ("LeakyReLU", "leaky_re_lu"), ("PReLU", "p_re_lu"), ("ReLU", "re_lu"), ("Reshape", "reshape"),
-        ("Softmax", "softmax"), ("AlphaDropout", "alpha_dropout"), ("Conv2D", "conv2d"), ("Sequential", "sequential"),
-        ("MyLayer2", "my_layer2"), ("RReLU", "r_re_lu"), ("_Private", "__private"),
-    ],
-)  # fmt: skip
-def test_of_classes_in_snake_case(name, snake):
-    assert snake_case(name) == snake
 
 
 def test_are_counted_by_class():

@@ -285,7 +285,7 @@ def test_own_metrics():
     assert metric([1, 2], [1, 2]) == 3
     metric.reset_state()
     assert metric.result() == 1
-    assert repr(metric) == "LargestError(floor=1, name='largest_error')"
+    assert repr(metric) == "LargestError(floor=1)"
     assert metric.get_config() == {"floor": 1, "name": "largest_error", "dtype": "float64"}
     assert LargestError.from_config({"floor": 2, "name": "worst"}).name == "worst"
     config = metrics.serialize(metric)
@@ -322,5 +322,5 @@ def test_the_old_name_of_reset_state_works_and_warns():
 
 
 def test_repr_shows_the_arguments_that_are_set():
-    assert repr(metrics.BinaryAccuracy()) == "BinaryAccuracy(name='binary_accuracy', threshold=0.5)"
-    assert repr(metrics.Precision(top_k=3)) == "Precision(top_k=3, name='precision')"
+    assert repr(metrics.BinaryAccuracy()) == "BinaryAccuracy()"
+    assert repr(metrics.Precision(top_k=3)) == "Precision(top_k=3)"

@@ -61,7 +61,7 @@ class TestEvaluate:
         )
         with pytest.raises(ArgumentError, match="steps: expected at most 4, the number of batches of 3, got 5"):
             model.evaluate(X, Y, batch_size=3, steps=5)
-        with pytest.raises(ArgumentError, match="steps: expected an integer ≥ 1, got 0"):
+        with pytest.raises(ArgumentError, match="steps must be an integer ≥ 1, got 0"):
             model.evaluate(X, Y, steps=0)
 
     def test_weighs_samples(self, model):

@@ -54,8 +54,9 @@ def test_any_name_of_a_metric(path):
 
 def test_a_number_for_every_epoch_is_needed(path):
     path.write_text("old")
-    with pytest.raises(ArgumentError, match=r"history\['val_loss'\] has 1 numbers for 2 epochs"):
-        write_history_csv(path, [0, 1], {"loss": [1.0, 2.0], "val_loss": [1.0]})
+    for count in 1, 3:
+        with pytest.raises(ArgumentError, match=rf"history\['val_loss'\] has {count} numbers for 2 epochs"):
+            write_history_csv(path, [0, 1], {"loss": [1.0, 2.0], "val_loss": [1.0] * count})
     assert path.read_text() == "old"
 
 

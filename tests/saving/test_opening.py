@@ -69,7 +69,7 @@ def test_a_file_that_may_not_be_read(read_only):
 def test_paths_that_name_no_file(tmp_path, write):
     (tmp_path / "file").touch()
     below = tmp_path / "file" / "below"
-    reasons = {tmp_path: "directory", below: "exists|directory", "": "empty name", "a\0b": "null", 5: "not int"}
+    reasons = {tmp_path: "directory", below: "exists|directory", "": "empty name", "a\0b": "null", 5: "os.PathLike"}
     for path, problem in reasons.items():
         with pytest.raises(DataFileError, match=f"cannot be written: .*({problem})"):
             write(path)
@@ -78,7 +78,7 @@ def test_paths_that_name_no_file(tmp_path, write):
 def test_paths_that_cannot_be_read(tmp_path):
     with pytest.raises(DataNotFoundError, match=r"nowhere: no such file$"):
         read_archive(tmp_path / "nowhere")
-    for path, problem in {tmp_path: "directory", "a\0b": "null", 5: "not int"}.items():
+    for path, problem in {tmp_path: "directory", "a\0b": "null", 5: "os.PathLike"}.items():
         with pytest.raises(DataFileError, match=f"cannot be read: .*({problem})"):
             read_archive(path)
 
@@ -102,7 +102,7 @@ def test_a_full_disk(tmp_path, write, room):
 def test_an_interruption(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), written(path) as file:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), written(path) as file:
         file.write(b"new")
         raise KeyboardInterrupt
     assert path.read_bytes() == b"old"

@@ -1,4 +1,4 @@
-"""Numbers and flags as arguments: what is let through, and what comes out."""
+"""Numbers, counts, flags and axes as arguments: what is let through, and what comes out."""
 
 import math
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minidl.autodiff import Tensor
+from minidl.checks import axes, count, flag, integers, number
 from minidl.errors import ArgumentError
-from minidl.optimizers.configs import flag, number
 
 TINY = 5e-324
 BELOW_ONE, ABOVE_ONE = math.nextafter(1, 0), math.nextafter(1, 2)
@@ -53,3 +53,26 @@ def test_flags():
     for value in (0, 1, "True", None):
         with pytest.raises(ArgumentError, match="NoneType: x must be True or False, got"):
             flag(None, "x", value)
+
+
+def test_without_a_range_any_finite_number():
+    assert number("Thing", "x", -3.5) == -3.5
+    with pytest.raises(ArgumentError, match="Thing: x must be a finite number, got inf"):
+        number("Thing", "x", math.inf)
+
+
+def test_counts():
+    assert type(count("Thing", "n", np.int64(3))) is int
+    assert count("Thing", "n", 0, least=0) == 0
+    for value in (0, -1, 2.0, True, "3", None):
+        with pytest.raises(ArgumentError, match="Thing: n must be an integer ≥ 1, got"):
+            count("Thing", "n", value)
+
+
+def test_integers_and_axes():
+    assert integers("Thing", "n", np.int64(3)) == (3,)
+    assert integers("Thing", "n", [1, np.int8(2)]) == (1, 2)
+    assert axes("Thing", -1) == -1
+    assert axes("Thing", [0, 2]) == (0, 2)
+    with pytest.raises(ArgumentError, match="Thing: axis must be an integer or several of them, got"):
+        axes("Thing", 1.5)
