@@ -76,8 +76,8 @@ class SparseSoftmaxCrossentropy(Kernel):
         p, labels = saved
         dlogits = memory.like(p)
         np.copyto(dlogits, p)
-        rows = dlogits.reshape(-1, p.shape[-1]) if p.size else dlogits.reshape(0, p.shape[-1])
-        rows[np.arange(len(rows)), labels.ravel()[: len(rows)]] -= 1
+        rows = dlogits.reshape(labels.size, p.shape[-1])
+        rows[np.arange(labels.size), labels.ravel()] -= 1
         dlogits *= dy[..., None]
         return dlogits, None
 

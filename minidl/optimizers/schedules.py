@@ -3,45 +3,32 @@
 A schedule takes the place of the number: `SGD(learning_rate=ExponentialDecay(0.1, 1000, 0.5))`. It is a function of the
 step alone and works on arrays of steps, too: `plt.plot(schedule(np.arange(10_000)))` draws it. All of it is float64.
 
-A schedule of your own derives from `LearningRateSchedule` and defines `__call__(self, step)`. Made a frozen dataclass,
-as those below, it can be saved with its optimizer.
+A schedule of your own derives from `LearningRateSchedule` and defines `__call__(self, step)`. If it keeps its arguments
+as attributes, as the frozen dataclasses below do, it can be saved with its optimizer.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from minidl.autodiff.tensor import plain
 from minidl.checks import flag, number
+from minidl.configurable import Configurable
 from minidl.errors import ArgumentError
 from minidl.optimizers.configs import class_and_config, described
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Configurable):
     """The learning rate as a function of the number of steps done so far."""
 
     def __call__(self, step: Any) -> Any:
         """The learning rate at `step`; an optimizer passes its count of steps done, a Python integer."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of `__init__` by name, as plain data."""
-        if not is_dataclass(self):
-            raise ArgumentError(f"{type(self).__name__} must define get_config() or be a dataclass to be saved")
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The schedule that `get_config` described."""
-        try:
-            return cls(**config)
-        except TypeError as error:
-            raise ArgumentError(f"{cls.__name__}: cannot be made from the config {dict(config)}: {error}") from error
 
 
 @dataclass(frozen=True)

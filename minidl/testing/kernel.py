@@ -81,9 +81,12 @@ def check_kernel(
 
 
 def check_forward(kernel: Kernel, inputs: Sequence[Array], reference: Callable[..., Any]) -> None:
-    """Prove a kernel that has no derivative: value, inputs unmodified, Heap equals Arena, any layout."""
+    """Prove a kernel that has no derivative: value, inputs unmodified, Heap equals Arena, any layout, real parts."""
     frozen = [_read_only(x) for x in inputs]
     y = kernel.forward(_HEAP, *frozen)[0]
+    expect(isinstance(y, np.ndarray), f"{kernel}: the result is no array: {type(y).__name__}")
+    y_complex = kernel.forward(_HEAP, *stepped(frozen, _real_positions(frozen)))[0]
+    expect_equal(y_complex, y, f"{kernel}: value of complex inputs, of which only the real parts count,")
     expect_equal(y, np.asarray(reference(*frozen), y.dtype), f"{kernel}: value")
     arena = PoisonedArena()
     for _ in range(2):

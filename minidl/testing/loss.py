@@ -12,7 +12,7 @@ from minidl.losses import Loss
 from minidl.memory import Array
 from minidl.testing.function import check_function
 from minidl.testing.kernel import REORDERED
-from minidl.testing.measure import ProofError, describe, expect, expect_close, generic
+from minidl.testing.measure import ProofError, describe, expect, expect_close, generic, is_real
 
 
 def check_loss(
@@ -33,9 +33,15 @@ def check_loss(
 
     Raises `ProofError`.
     """
+
+    def of_predictions(predictions: Tensor) -> Any:
+        """The loss for targets of the float type of the predictions."""
+        dtype = predictions.data.real.dtype
+        return loss(y_true.astype(dtype) if is_real(y_true) else y_true, predictions)
+
     try:
         check_function(
-            lambda predictions: loss(y_true, predictions),
+            of_predictions,
             [y_pred],
             None if reference is None else lambda predictions: reference(y_true, predictions),
             twice=twice,
