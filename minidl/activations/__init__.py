@@ -1,7 +1,8 @@
 """Activation functions: what a layer applies to its outputs, so that a stack of layers is more than one linear map.
 
 Each is a function of a tensor, element by element but for softmax and log-softmax, and has a string: "relu". `get`
-turns whatever a layer is given into a function. PReLU has weights and RReLU randomness: those two are layers only.
+turns whatever a layer is given into a function. PReLU has weights and is a layer only (its
+function is `minidl.ops.prelu`); RReLU is random in training only as a layer.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from minidl import ops
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor
 from minidl.errors import ArgumentError, look_up
 
 __all__ = [
     "deserialize", "elu", "exponential", "gelu", "get", "hard_sigmoid", "hard_silu", "hard_swish", "leaky_relu",
-    "linear", "log_softmax", "mish", "relu", "relu6", "selu", "serialize", "sigmoid", "silu", "softmax", "softplus",
-    "softsign", "swish", "tanh",
+    "linear", "log_softmax", "mish", "relu", "relu6", "rrelu", "selu", "serialize", "sigmoid", "silu",
+    "softmax", "softplus", "softsign", "swish", "tanh",
 ]  # fmt: skip
 
 Activation = Callable[..., Any]
@@ -66,6 +69,20 @@ def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
     As in Keras, the function has α = 0.2 and the layer 0.3.
     """
     return ops.leaky_relu(x, negative_slope)
+
+
+def rrelu(
+    x: TensorLike,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    seed: int | np.random.Generator | None = None,
+) -> Tensor:
+    """y = x where x > 0, αx elsewhere: in training α ~ U[lower, upper), else (lower + upper)/2.  (Xu et al. 2015)
+
+    As the activation "rrelu" of a layer it has the constant slope; the layer RReLU also has the random one.
+    """
+    return ops.rrelu(x, lower, upper, training, seed)
 
 
 def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
@@ -136,7 +153,7 @@ swish, hard_swish = silu, hard_silu
 
 _BY_NAME: dict[str, Activation] = {
     "linear": linear, "sigmoid": sigmoid, "hard_sigmoid": hard_sigmoid, "tanh": tanh, "relu": relu, "relu6": relu6,
-    "leaky_relu": leaky_relu, "elu": elu, "selu": selu, "gelu": gelu, "silu": silu, "swish": silu,
+    "leaky_relu": leaky_relu, "rrelu": rrelu, "elu": elu, "selu": selu, "gelu": gelu, "silu": silu, "swish": silu,
     "hard_silu": hard_silu, "hard_swish": hard_silu, "mish": mish, "softplus": softplus, "softsign": softsign,
     "exponential": exponential, "softmax": softmax, "log_softmax": log_softmax,
 }  # fmt: skip

@@ -243,7 +243,7 @@ def as_array(data: TensorLike, dtype: npt.DTypeLike | None = None) -> Array:
     """The array of a tensor, array, number or nested list; Python floats become `floatx`, not float64."""
     if isinstance(data, Tensor):
         data = data.data
-    array = np.asarray(data) if isinstance(data, (np.ndarray, np.generic)) or dtype is None else np.asarray(data, dtype)
+    array = np.asarray(data)
     if array.dtype.kind not in "fciub":
         raise DTypeError(f"expected numbers, got {type(data).__name__} of dtype {array.dtype}")
     if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minidl import initializers, kernels, ops, random
-from minidl.autodiff.tensor import Tensor, apply
+from minidl import initializers, ops, random
+from minidl.autodiff.tensor import Tensor
 from minidl.checks import axes, integers, number
 from minidl.errors import ArgumentError, ShapeError, warn_old_name
 from minidl.layers.layer import OpenShape, SameShape, layer_shape
@@ -97,10 +97,7 @@ class RReLU(SameShape):
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """x, or αx where it is negative."""
-        if not training:
-            return ops.leaky_relu(inputs, (self.lower + self.upper) / 2)
-        slopes = apply(kernels.RandomUniform(self._generator, self.lower, self.upper), ops.stop_gradient(inputs))
-        return ops.prelu(inputs, slopes)
+        return ops.rrelu(inputs, self.lower, self.upper, training, seed=self._generator)
 
 
 class ELU(SameShape):

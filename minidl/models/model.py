@@ -135,8 +135,8 @@ class Model(Layer):
         (a line for every epoch).
 
         With `steps_per_epoch` an epoch has so many batches: it goes on where the last one ended, and begins anew at the
-        end of the data. `validation_steps` looks at the first batches only, `validation_freq` at every so manieth
-        epoch.
+        end of the data. `validation_steps` validates on the first batches only, `validation_freq` n after every n-th
+        epoch only.
 
         Data that is empty, not finite, of the wrong shape, or labelled with classes that do not exist is an error
         before anything is learned. An exception, Ctrl-C too, leaves the model with what it has learned so far.
@@ -153,18 +153,13 @@ class Model(Layer):
             data, validation = data.split(validation_split)
         data = data.with_class_weight(class_weight)
         steps = _count("steps_per_epoch", steps_per_epoch, data.steps(size))
-        if _count("epochs", epochs, 1, least=0) < _count("initial_epoch", initial_epoch, 0, least=0):
+        every = _count("validation_freq", validation_freq, 1)
+        epochs, initial_epoch = _count("epochs", epochs, 1, least=0), _count("initial_epoch", initial_epoch, 0, least=0)
+        if epochs < initial_epoch:
             raise ArgumentError(f"fit: epochs={epochs} is the last epoch and lies before initial_epoch={initial_epoch}")
-        history = History()
         # The history comes last: it also keeps what other callbacks have put into the logs.
+        history = History()
         bar, told = self._told([*as_callbacks(callbacks), history], verbose, epochs, steps)
-        options: dict[str, Any] = {
-            "batch_size": size,
-            "epochs": range(initial_epoch, epochs),
-            "steps": steps,
-            "validation_batch_size": validation_size,
-            "validation_freq": _count("validation_freq", validation_freq, 1),
-        }
         if validation is not None:
             validation = _first(validation, "validation_steps", validation_steps, validation_size)
         rehearse(self, "fit", data, size)
@@ -172,7 +167,11 @@ class Model(Layer):
             rehearse(self, "validation_data", validation, validation_size)
         self.history = history
         try:
-            fit(self, data, validation, told, generator=random.spawn("shuffling") if shuffle else None, **options)
+            fit(
+                self, data, validation, told, batch_size=size, epochs=range(initial_epoch, epochs), steps=steps,
+                generator=random.spawn("shuffling") if shuffle else None, validation_batch_size=validation_size,
+                validation_freq=every,
+            )  # fmt: skip
         finally:
             bar.close()
             objective.reset()

@@ -23,7 +23,7 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = [
     "batch_normalization", "dropout", "elu", "gelu", "hard_sigmoid", "leaky_relu", "log_softmax", "mish", "prelu",
-    "relu", "selu", "sigmoid", "sigmoid_crossentropy", "silu", "softmax", "softmax_crossentropy", "softplus",
+    "relu", "rrelu", "selu", "sigmoid", "sigmoid_crossentropy", "silu", "softmax", "softmax_crossentropy", "softplus",
     "softsign", "sparse_softmax_crossentropy", "standardize", "swish",
 ]  # fmt: skip
 
@@ -60,6 +60,26 @@ def prelu(x: TensorLike, alpha: TensorLike) -> Tensor:
     if np.broadcast_shapes(x.shape, alpha.shape) != x.shape:
         raise ShapeError(f"prelu: α of shape {alpha.shape} does not broadcast to {x.shape}")
     return apply(kernels.PRelu(), x, alpha)
+
+
+def rrelu(
+    x: TensorLike,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    seed: int | np.random.Generator | None = None,
+) -> Tensor:
+    """y = x where x > 0, αx elsewhere: in training α ~ U[lower, upper) for each element, else their mean.
+
+    `seed` is an integer, or a generator, which is advanced.
+    """
+    if not 0 <= lower <= upper:
+        raise ArgumentError(f"rrelu: expected 0 ≤ lower ≤ upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(x, (lower + upper) / 2)
+    x = floating(x)
+    slopes = apply(kernels.RandomUniform(_generator(seed), lower, upper), x.detach())
+    return prelu(x, slopes)
 
 
 def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
@@ -205,6 +225,9 @@ def dropout(
         raise ShapeError(f"dropout: noise_shape {noise_shape} does not broadcast to {x.shape}")
     if rate == 0:
         return as_tensor(x)
-    generator = seed if isinstance(seed, np.random.Generator) else random.spawn("dropout", seed)
-    u = apply(kernels.RandomUniform(generator, shape=shape), x.detach())
+    u = apply(kernels.RandomUniform(_generator(seed), shape=shape), x.detach())
     return apply(kernels.Dropout(rate), x, u)
+
+
+def _generator(seed: int | np.random.Generator | None) -> np.random.Generator:
+    return seed if isinstance(seed, np.random.Generator) else random.spawn("dropout", seed)

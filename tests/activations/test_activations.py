@@ -30,6 +30,7 @@ TABLE = [
     ("relu6", {}, [0, 6]),
     ("leaky_relu", {}, [0]),
     ("leaky_relu", {"negative_slope": 0.01}, [0]),
+    ("rrelu", {}, [0]),
     ("elu", {}, [0]),
     ("elu", {"alpha": 0.5}, [0]),
     ("selu", {}, [0]),
@@ -117,7 +118,7 @@ class TestAgainstKeras:
 
     def test_every_activation_but_these_has_golden_values(self):
         assert PUBLIC - {config["function"] for config in CASES.values()} == {
-            "relu6", "swish", "hard_silu", "hard_swish"
+            "relu6", "swish", "hard_silu", "hard_swish", "rrelu"
         }  # fmt: skip
 
 

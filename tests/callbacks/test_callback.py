@@ -122,7 +122,8 @@ class TestStopping:
         stop = self.stop_at("on_train_batch_end", at=1)
         history = model.fit(x, y, batch_size=2, epochs=3, validation_data=(x, y), callbacks=[stop], verbose=0)
         assert [call[1] for call in stop.calls if call[0] == "on_train_batch_end"] == [0, 1]
-        assert [call[0] for call in stop.calls[-3:]] == ["on_test_end", "on_epoch_end", "on_train_end"]
+        assert stop.calls[-14:-2] == evaluation(5)
+        assert [call[0] for call in stop.calls[-2:]] == ["on_epoch_end", "on_train_end"]
         assert list(history.history) == ALL_NUMBERS
 
     def test_does_not_last(self, model, x, y):

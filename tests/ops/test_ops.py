@@ -443,6 +443,10 @@ def dropout(x, rate, seed):
     return np.where(np.random.default_rng(seed).random(x.shape) >= rate, x / (1 - rate), 0)
 
 
+def rrelu(x, training, seed):
+    return np.where(x > 0, x, (1 / 8 + (1 / 3 - 1 / 8) * np.random.default_rng(seed).random(x.shape)) * x)
+
+
 LOSSES_AND_LAYERS = [
     Row(
         "softmax_crossentropy",
@@ -460,6 +464,8 @@ LOSSES_AND_LAYERS = [
     # Noise of another float type is other noise, so that float32 and float64 do not compare.
     Row("dropout", of(arrays(), rate=0.4, seed=3), dropout, options={"single": False}),
     Row("dropout", of(arrays(), rate=0.0), lambda x, rate: x, "of nothing"),
+    Row("rrelu", of(arrays(away_from=[0])), lambda x: np.where(x > 0, x, (1 / 8 + 1 / 3) / 2 * x)),
+    Row("rrelu", of(arrays(away_from=[0]), training=True, seed=3), rrelu, "in training", options={"single": False}),
 ]
 
 TABLE = [*ELEMENTWISE, *ALONG_AXES, *MOVING, *PRODUCTS, *LOSSES_AND_LAYERS]
