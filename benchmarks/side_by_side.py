@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import statistics
@@ -65,7 +66,7 @@ def torch_step(batch_norm: bool) -> Callable[[np.ndarray, np.ndarray], object]:
     import torch
 
     layers = []
-    for inputs, outputs in zip(LAYERS, LAYERS[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(LAYERS):
         if batch_norm:
             layers.append(torch.nn.BatchNorm1d(inputs))
         layers.append(torch.nn.Linear(inputs, outputs))

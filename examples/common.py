@@ -49,9 +49,10 @@ def train(name: str, model: keras.Sequential, data, arguments: argparse.Namespac
     start = time.perf_counter()
     history = model.fit(*train_data, epochs=arguments.epochs, validation_data=validation_data)
     seconds = time.perf_counter() - start
-    loss, accuracy = model.evaluate(*test_data, verbose=0)
+    _loss, accuracy = model.evaluate(*test_data, verbose=0)
     last = {name: values[-1] for name, values in history.history.items()}
-    print(f"| {name} | {arguments.epochs} | {last['loss']:.3f} | {last['val_accuracy']:.4f} | {accuracy:.4f} | {seconds:.0f} s |")
+    figures = f"{last['loss']:.3f} | {last['val_accuracy']:.4f} | {accuracy:.4f} | {seconds:.0f} s"
+    print(f"| {name} | {arguments.epochs} | {figures} |")
     if arguments.output is not None:
         from minidl.saving import write_history_csv
 

@@ -1,4 +1,4 @@
-"""SELU through 100 hidden layers: activations keep mean 0 and standard deviation 1 by themselves; with ReLU they do not."""
+"""SELU through 100 hidden layers: activations keep mean 0 and standard deviation 1; with ReLU they do not."""
 
 from common import fashion_mnist, options, train
 
@@ -20,6 +20,6 @@ for activation, initializer in (("selu", "lecun_normal"), ("relu", "he_normal"))
     for depth, layer in enumerate(model.layers[:-1]):
         outputs = layer(outputs).numpy()
         if depth in (1, 25, 50, 75, 100):
-            print(f"{activation}, before training, layer {depth:3}: mean {outputs.mean():6.2f}, std {outputs.std():5.2f}")
+            print(f"{activation}, untrained, layer {depth:3}: mean {outputs.mean():6.2f}, std {outputs.std():5.2f}")
 
     train(f"{activation}_100_layers", model, data, arguments)

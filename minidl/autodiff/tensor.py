@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from minidl import config, kernels
 from minidl.autodiff.graph import HEAP, Node, Output, SecondDerivative, backpropagate, is_recording
+from minidl.autodiff.tree import leaves
 from minidl.errors import DTypeError, GraphError, NotDifferentiableError, ShapeError
 from minidl.kernels import Kernel
 from minidl.memory import Array, Shape
@@ -275,7 +276,12 @@ def plain(value: Any) -> Any:
 
 
 def as_tensor(value: TensorLike, dtype: npt.DTypeLike | None = None) -> Tensor:
-    """`value` itself if it is a tensor of the dtype, otherwise a new one."""
+    """`value` itself if it is a tensor of the dtype, otherwise a new one.
+
+    A list of tensors is stacked, so that a gradient finds its way back to each.
+    """
+    if isinstance(value, (list, tuple)) and any(isinstance(leaf, Tensor) and leaf.output for leaf in leaves(value)):
+        value = apply(kernels.Stack(0), *promote(*(as_tensor(item) for item in value)))
     if isinstance(value, Tensor):
         return value if dtype is None or value.dtype == dtype else cast(value, dtype)
     return Tensor(value, dtype)
@@ -374,7 +380,7 @@ def promote(*values: TensorLike) -> list[Tensor]:
         if a.data.dtype == b.data.dtype:
             return [a, b]
     weak = (int, float, complex)
-    strong = [v if isinstance(v, Tensor) else constant(as_array(v)) for v in values if type(v) not in weak]
+    strong = [as_tensor(v) for v in values if type(v) not in weak]
     dtypes = [t.dtype for t in strong if t.dtype.kind in "fc"]
     if not dtypes and any(type(v) is float for v in values):
         dtypes = [np.dtype(config.floatx())]

@@ -23,7 +23,7 @@ from minidl.autodiff.graph import no_grad
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import MISSING, Configurable, snake_case
-from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, unknown_name
 from minidl.layers.naming import unique_name
 from minidl.layers.variable import Variable
 from minidl.memory import Array, Shape
@@ -57,7 +57,10 @@ class Layer(Configurable):
         dtype: str | None = None,
         input_shape: Sequence[int | None] | None = None,
         input_dim: int | None = None,
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            raise unknown_name(f"argument of {type(self).__name__}", next(iter(unknown)), self.arguments())
         self._trainable_variables: list[Variable] = []
         self._non_trainable_variables: list[Variable] = []
         self._layers: list[Layer] = []

@@ -141,7 +141,6 @@ class Model(Layer):
         Data that is empty, not finite, of the wrong shape, or labelled with classes that do not exist is an error
         before anything is learned. An exception, Ctrl-C too, leaves the model with what it has learned so far.
         """
-        objective = self.objective
         data, validation = as_data("fit", x, y, sample_weight), None
         size = _count("batch_size", batch_size, 32)
         validation_size = _count("validation_batch_size", validation_batch_size, size)
@@ -174,7 +173,6 @@ class Model(Layer):
             )  # fmt: skip
         finally:
             bar.close()
-            objective.reset()
         return history
 
     def evaluate(
@@ -189,7 +187,6 @@ class Model(Layer):
         return_dict: bool = False,
     ) -> Any:
         """The loss and the metrics over the data: a number, a list with the loss first, or a dictionary."""
-        objective = self.objective
         size = _count("batch_size", batch_size, 32)
         data = _first(as_data("evaluate", x, y, sample_weight), "steps", steps, size)
         bar, told = self._told(as_callbacks(callbacks), verbose, 1, data.steps(size))
@@ -198,7 +195,6 @@ class Model(Layer):
             results = evaluate(self, data, told, size)
         finally:
             bar.close()
-            objective.reset()
         return _as_asked(results, return_dict)
 
     def predict(
@@ -243,11 +239,8 @@ class Model(Layer):
     def _on_batch(self, step: Callable[..., None], data: Data, return_dict: bool) -> Any:
         """What `step` makes of the data as a single batch."""
         self.objective.reset()
-        try:
-            step(self, (data.x, data.y, data.sample_weight))
-            return _as_asked(self.objective.results(), return_dict)
-        finally:
-            self.objective.reset()
+        step(self, (data.x, data.y, data.sample_weight))
+        return _as_asked(self.objective.results(), return_dict)
 
     def _told(
         self, callbacks: list[Callback], verbose: int | str, epochs: int, steps: int

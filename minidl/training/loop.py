@@ -34,8 +34,6 @@ def rehearse(model: Any, where: str, data: Data, size: int) -> None:
         objective.loss.check(data.y, np.broadcast_to(y_pred.data[:1], (len(data), *y_pred.shape[1:])))
     except MiniDLError as error:
         raise type(error)(f"{where}: {error}") from error
-    finally:
-        objective.reset()
 
 
 def fit(

@@ -19,8 +19,7 @@ def train_step(model: Any, batch: Batch) -> None:
     # A metric that raises an error does so before anything is learned.
     model.objective.update(loss, y, y_pred, sample_weight)
     gradients = tape.gradient(loss, variables)
-    if variables:
-        model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    model.optimizer.apply(gradients, variables)
 
 
 def test_step(model: Any, batch: Batch) -> None:

@@ -133,3 +133,16 @@ class TestBehaviour:
     def test_every_error_is_a_minidl_error(self):
         with pytest.raises(MiniDLError):
             minidl.Tensor([1.0, 2.0]) + minidl.Tensor([1.0, 2.0, 3.0])
+
+
+class TestListsOfTensors:
+    """A list of tracked tensors is stacked: nothing is lost on the way."""
+
+    def test_the_gradient_finds_its_way_back(self):
+        a, b = Tensor(np.array(2.0), requires_grad=True), Tensor(np.array(3.0), requires_grad=True)
+        (ops.sum(ops.square([a, b])) + ops.sum([[a, b]] * Tensor([1.0, 10.0]))).backward()
+        assert (a.grad.item(), b.grad.item()) == (4 + 1, 6 + 10)
+
+    def test_also_for_arguments_that_are_lists(self):
+        gradient = minidl.grad(lambda x: ops.sum(ops.sort(x) * np.array([1.0, 10.0])))([2.0, 1.0])
+        assert [g.item() for g in gradient] == [10, 1]

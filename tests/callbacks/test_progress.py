@@ -87,8 +87,9 @@ class TestFit:
             def on_train_batch_end(self, batch, logs=None):
                 raise ZeroDivisionError
 
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError) as caught:
             model.fit(x, y, callbacks=[Fails()], verbose=1)
+        assert caught.tb  # which keeps the bar alive: it has been closed, not forgotten
         assert capsys.readouterr().out.endswith("\n")
 
     def test_writes_to_where_stdout_is_at_the_time(self, model, x, y, monkeypatch):
@@ -127,6 +128,7 @@ class TestEvaluateAndPredict:
             def on_predict_batch_end(self, batch, logs=None):
                 raise ZeroDivisionError
 
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError) as caught:
             model.predict(x, callbacks=[Fails()])
+        assert caught.tb
         assert capsys.readouterr().out.endswith("\n")

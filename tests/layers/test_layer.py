@@ -8,7 +8,7 @@ import pytest
 
 from minidl import config, ops
 from minidl.autodiff import Tensor, grad, gradcheck, no_grad
-from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError
+from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, UnknownNameError
 from minidl.layers import BatchNormalization, Dense, Dropout, Flatten, Layer, PReLU, Variable
 from minidl.layers.naming import reset_names
 
@@ -587,7 +587,7 @@ class TestConfiguration:
         assert repr(BatchNormalization(axis=[0, 1], name="b")) == "BatchNormalization(axis=(0, 1), name='b')"
 
     def test_unknown_arguments_are_an_error(self):
-        with pytest.raises(TypeError, match="unexpected keyword argument 'unit'"):
+        with pytest.raises(UnknownNameError, match="Unknown argument of Dense 'unit': did you mean 'units'"):
             Dense(3, unit=3)
 
 

@@ -112,6 +112,8 @@ class TestBuilding:
         model = keras.Sequential([keras.Input((4,), batch_size=2), Dense(3)])
         assert model.input_shape == (2, 4)
         assert model.predict(X, verbose=0).shape == (6, 3)
+        model.build((None, 4))
+        assert model.input_shape == (2, 4)
 
     @pytest.mark.parametrize("shape", [(6, 3), (6,), (6, 4, 1)])
     def test_inputs_of_another_shape(self, shape):
@@ -380,6 +382,13 @@ class TestConfig:
         assert not copy.built
         copy.add(Dense(2))
         assert copy.built == (layers != [] and isinstance(layers[0], keras.layers.InputLayer))
+
+    def test_of_a_frozen_model(self):
+        model = keras.Sequential([keras.Input((4,)), Dense(3)], trainable=False)
+        copy = keras.Sequential.from_config(model.get_config())
+        assert not copy.trainable
+        copy.add(Dense(2))
+        assert copy.trainable_variables == []
 
     def test_of_layers_of_ones_own(self):
         class Scale(keras.layers.Layer):

@@ -96,11 +96,18 @@ def test_train_on_batch(model, state, arrays, change, error, message):
 
 
 @each(WRONG_BY_THEMSELVES, WRONG_FOR_THE_MODEL)
-@pytest.mark.parametrize("method", ["evaluate", "test_on_batch"])
-def test_evaluation(model, state, arrays, change, error, message, method):
+def test_evaluate(model, state, arrays, change, error, message):
+    before = state(model)
+    with pytest.raises(error, match=f"evaluate: .*{re.escape(message)}"):
+        model.evaluate(**{**arrays, **change(**arrays)}, batch_size=4, verbose=0)
+    assert state(model) == before
+
+
+@each(WRONG_BY_THEMSELVES, WRONG_FOR_THE_MODEL)
+def test_test_on_batch(model, state, arrays, change, error, message):
     before = state(model)
     with pytest.raises(error, match=re.escape(message)):
-        getattr(model, method)(**{**arrays, **change(**arrays)})
+        model.test_on_batch(**{**arrays, **change(**arrays)})
     assert state(model) == before
 
 

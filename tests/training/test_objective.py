@@ -77,10 +77,14 @@ def test_a_metric_may_be_a_single_one_without_a_list(batches):
 
 @pytest.mark.parametrize(
     ("metrics", "weighted", "name"),
-    [(["mae", "mae"], None, "mae"), (["loss"], None, "loss"), (None, ["mae", "mae", "mae"], "weighted_mae")],
+    [
+        (["mae", "mae"], None, "mae"),
+        ([keras.metrics.MeanSquaredError("loss")], None, "loss"),
+        (None, ["mae", "mae", "mae"], "weighted_mae"),
+    ],
 )
 def test_every_metric_needs_a_name_of_its_own(metrics, weighted, name):
-    with pytest.raises(ArgumentError, match=f"{name!r}"):
+    with pytest.raises(ArgumentError, match=f"the name {name!r} is taken: give the metric .* another name"):
         Objective("mse", metrics, weighted)
 
 
