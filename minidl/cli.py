@@ -156,7 +156,7 @@ def _load(name: str, folder: str | None) -> Split:
         print(f"{name} is not on this machine: using the sample of {len(x)} images that comes with minidl")
     # Of 60,000 images 5,000, the last of them.
     train, valid = slice(0, len(x) - len(x) // 12), slice(len(x) - len(x) // 12, None)
-    return Split(x[train], y[train].reshape(-1), x[valid], y[valid].reshape(-1), x_test, y_test.reshape(-1))
+    return Split(x[train], y[train], x[valid], y[valid], x_test, y_test)
 
 
 class _Scale:

@@ -153,16 +153,22 @@ class TestTrain:
         assert all(map(np.array_equal, first, again))
         assert not np.array_equal(first[4], other[4])
 
-    def test_the_network_of_selu_gets_standardized_images(self):
-        """Self-normalization needs mean 0 and standard deviation 1 (Klambauer et al. 2017)."""
+    @pytest.mark.parametrize("network", ["mlp", "selu"])
+    def test_the_network_of_selu_gets_standardized_images_and_the_others_pixels_from_0_to_1(self, monkeypatch, network):
+        """Self-normalization needs mean 0 and standard deviation 1 (Klambauer et al. 2017), those of the training."""
+        seen = {}
+
+        def fit(model, x, y, validation_data, **options):
+            seen.update(train=x, valid=validation_data[0])
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(keras.Sequential, "fit", fit)
+        run("--model", network, "--quiet")
         x = images(96, 1)[0]
-        scaled = cli._Scale(x, standardize=True)(x)
-        assert scaled.dtype == np.float32
-        assert scaled.mean() == pytest.approx(0, abs=1e-5)
-        assert scaled.std() == pytest.approx(1, abs=1e-5)
-        plain = cli._Scale(x, standardize=False)(x)
-        np.testing.assert_allclose(plain, x / 255, atol=1e-7)
-        assert plain.dtype == np.float32
+        mean, std = (x[:88].mean(), x[:88].std()) if network == "selu" else (0, 255)
+        assert seen["train"].dtype == np.float32
+        np.testing.assert_allclose(seen["train"], (x[:88] - mean) / std, atol=1e-5)
+        np.testing.assert_allclose(seen["valid"], (x[88:] - mean) / std, atol=1e-5)
 
 
 @pytest.mark.usefixtures("asked", "drawn")

@@ -105,7 +105,7 @@ class ProgressBar(Callback):
 
     def _close(self, logs: Logs | None) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(format_logs(logs), refresh=True)
+            self._bar.set_postfix_str(format_logs(logs), refresh=False)
             self.close()
         elif self.verbose == 2:
             line = f"{self.params['steps']} steps, {time.perf_counter() - self._start:.1f} s"

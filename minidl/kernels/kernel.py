@@ -48,14 +48,13 @@ def sum_axes(memory: Memory, x: Array, axes: tuple[int, ...], keepdims: bool = F
     add row after row, which in float32 is both slower and less accurate.
     """
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes)
-    dtype = sum_dtype(x)
-    total = memory.empty(shape, dtype)
+    total = memory.empty(shape, sum_dtype(x))
     k = len(axes)
     if axes == tuple(range(k)) and 0 < k < x.ndim and x.dtype.kind in "fc" and x.flags.c_contiguous:
         rows, columns = math.prod(x.shape[:k]), math.prod(x.shape[k:])
         _sum_rows(memory, x.reshape(rows, columns), total.reshape(columns))
     else:
-        np.add.reduce(x, axis=axes, keepdims=keepdims, out=total, dtype=dtype)
+        np.add.reduce(x, axis=axes, keepdims=keepdims, out=total)
     return total
 
 
@@ -83,7 +82,7 @@ def unbroadcast(memory: Memory, dy: Array, shape: Shape) -> Array:
         return dy
     new = dy.ndim - len(shape)
     stretched = tuple(a for a in range(dy.ndim) if a < new or shape[a - new] != dy.shape[a])
-    return sum_axes(memory, dy, stretched, keepdims=True).reshape(shape)
+    return sum_axes(memory, dy, stretched).reshape(shape)
 
 
 def expand(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:

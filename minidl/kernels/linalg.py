@@ -78,7 +78,7 @@ class Einsum(Kernel):
 
     def _spread(self, memory: Memory, slope: Array, reachable: str, letters: str, operand: Array) -> Array:
         """The gradient on all letters of the operand: copied along the missing, on the diagonal of the repeated."""
-        gradient = memory.like(operand) if slope.dtype == operand.dtype else memory.empty(operand.shape, slope.dtype)
+        gradient = memory.empty(operand.shape, slope.dtype)
         gradient.fill(0)
         unique = "".join(dict.fromkeys(letters))
         missing = tuple(k for k, c in enumerate(unique) if c not in reachable)

@@ -181,9 +181,7 @@ class Prod(Kernel):
     keepdims: bool = False
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, Array]:
-        axes = normalize_axes(self.axis, x.ndim)
-        y: Array = np.asarray(np.prod(x, axis=axes, keepdims=self.keepdims))
-        return y, x
+        return np.asarray(np.prod(x, axis=self.axis, keepdims=self.keepdims)), x
 
     def backward(self, memory: Memory, dy: Array, x: Array) -> tuple[Array]:
         axes = normalize_axes(self.axis, x.ndim)
@@ -216,11 +214,10 @@ def shift_to_max(memory: Memory, x: Array, axes: tuple[int, ...]) -> tuple[Array
     """x − max x over `axes`, and the maximum with its axes kept: what keeps an exponential from overflowing.
 
     Where an element equals the maximum the difference is 0, also when both are infinite: a row of −∞ is treated as
-    the limit of equal finite numbers.
+    the limit of equal finite numbers. The maximum of nothing is −∞.
     """
-    if not x.size:
-        return memory.like(x), np.zeros(_kept(x.shape, axes), x.dtype)
-    top = np.maximum.reduce(x, axis=axes, keepdims=True, out=memory.empty(_kept(x.shape, axes), x.dtype))
+    top = memory.empty(_kept(x.shape, axes), x.dtype)
+    np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf, out=top)
     shifted = memory.like(x)
     if np.isfinite(top).all():
         np.subtract(x, top, out=shifted)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from minidl.errors import ArgumentError
 from minidl.memory import Array, Shape
@@ -27,33 +26,51 @@ GAP = 0.1
 
 
 def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 3) -> Strategy[Shape]:
-    """Shapes, down to () and to sizes of 0."""
-    return hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
-
-
-def broadcastable(count: int, max_dims: int = 3, max_side: int = 3) -> Strategy[tuple[Shape, ...]]:
-    """`count` shapes that broadcast to one."""
-    alike = hnp.mutually_broadcastable_shapes(num_shapes=count, max_dims=max_dims, min_side=0, max_side=max_side)
-    return alike.map(lambda result: result.input_shapes)
-
-
-def matrices(max_dims: int = 3, max_side: int = 3) -> Strategy[tuple[Shape, Shape]]:
-    """Two shapes that `matmul` takes: matrices, stacks of matrices that broadcast, vectors."""
-    alike = hnp.mutually_broadcastable_shapes(
-        signature="(m?,k),(k,n?)->(m?,n?)", max_dims=max_dims - 2, min_side=0, max_side=max_side
+    """Shapes, now and then () or with sizes of 1 and 0: about one in six is empty."""
+    dims = [*range(max(min_dims, 1), max_dims + 1)] * 3 + [0]
+    return st.sampled_from([n for n in dims if min_dims <= n]).flatmap(
+        lambda ndim: st.tuples(*[sides(min_side, max_side)] * ndim)
     )
-    return alike.map(lambda result: (result.input_shapes[0], result.input_shapes[1]))
+
+
+def sides(min_side: int = 0, max_side: int = 3) -> Strategy[int]:
+    """The size of an axis: rarely 1, and more rarely 0."""
+    population = [*range(2, max_side + 1)] * 4 + [1, 1, 0]
+    return st.sampled_from([n for n in population if min_side <= n <= max_side])
+
+
+@st.composite
+def broadcastable(draw: st.DrawFn, count: int, max_dims: int = 3, max_side: int = 3) -> tuple[Shape, ...]:
+    """`count` shapes that broadcast to one: without its leading axes, or with axes of size 1, or whole."""
+    full = draw(shapes(0, max_dims, 0, max_side))
+    ones_and_sizes = [st.sampled_from([n, n, 1]) for n in full]
+    starts = st.sampled_from([0, 0, *range(len(full) + 1)])
+    return tuple(draw(st.tuples(*ones_and_sizes[draw(starts) :])) for _ in range(count))
+
+
+@st.composite
+def matrices(draw: st.DrawFn, max_dims: int = 3, max_side: int = 3) -> tuple[Shape, Shape]:
+    """Two shapes that `matmul` takes: matrices, stacks of matrices that broadcast, vectors."""
+    m, k, n = (draw(sides(0, max_side)) for _ in range(3))
+    first, second = draw(broadcastable(2, max_dims - 2, max_side))
+    left, right = (draw(st.sampled_from([True, True, True, False])) for _ in range(2))
+    return (*first, m, k) if left else (k,), (*second, k, n) if right else (k,)
 
 
 def axis_of(ndim: int) -> Strategy[int]:
     """One axis, counted from the front or, negative, from the back."""
-    return st.integers(-ndim, ndim - 1)
+    return st.sampled_from(range(-ndim, ndim))
 
 
 def axes_of(ndim: int) -> Strategy[int | tuple[int, ...] | None]:
-    """What reductions take: None for all axes, one axis, or several, in any order."""
-    some = st.lists(axis_of(ndim), unique_by=lambda a: a % ndim).map(tuple) if ndim else st.just(())
-    return st.one_of(st.none(), axis_of(ndim), some) if ndim else st.one_of(st.none(), some)
+    """What reductions take: one axis, several in any order, or None for all."""
+    if not ndim:
+        return st.sampled_from([None, ()])
+    signs = st.tuples(*[st.sampled_from([0, ndim])] * ndim)
+    several = st.tuples(st.permutations(range(ndim)), signs, st.integers(0, ndim)).map(
+        lambda drawn: tuple(a - sign for a, sign in zip(drawn[0], drawn[1], strict=True))[: drawn[2]]
+    )
+    return st.one_of(axis_of(ndim), several, st.none())
 
 
 def arrays(

@@ -435,7 +435,7 @@ def picks(draw):
     if draw(st.booleans()):
         return GetItem(draw(booleans(x.shape[: draw(st.integers(1, x.ndim))]))), (x,)
     result = draw(shapes(max_dims=2))
-    indexed = draw(st.integers(1, x.ndim))
+    indexed = draw(st.sampled_from(range(1, x.ndim + 1)))
     index = tuple(draw(integers(result, -n, n - 1)) for n in x.shape[:indexed])
     return GetItem(draw(st.sampled_from([index, (*index[:-1], slice(None)), index[0].tolist()]))), (x,)
 
@@ -499,8 +499,9 @@ CROSSENTROPIES = [
 @st.composite
 def kept_axes(draw, ndim):
     """The axes with statistics of their own: one, several or none, from the front or the back, sorted."""
-    axes = sorted(draw(st.sets(st.integers(0, ndim - 1))))
-    return tuple(a - draw(st.sampled_from([0, ndim])) for a in axes)
+    several = st.permutations(range(ndim)).flatmap(lambda order: st.sampled_from([order[:n] for n in range(ndim + 1)]))
+    axes = draw(st.one_of(st.sampled_from([[a] for a in range(ndim)]), several))
+    return tuple(a - draw(st.sampled_from([0, ndim])) for a in sorted(axes))
 
 
 @st.composite

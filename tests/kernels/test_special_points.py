@@ -4,6 +4,7 @@ The table in test_kernels.py stays away from these points; here stands what is p
 """
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -266,7 +267,13 @@ class TestConstants:
             (kernels.CumSum, {"axis": 0}),
             (kernels.Concatenate, {"axis": 0}),
             (kernels.Stack, {"axis": 0}),
+            (partial(kernels.Split, (1,)), {"cuts": (1,), "axis": 0}),
+            (partial(kernels.Repeat, 2), {"repeats": 2, "axis": 0}),
+            (partial(kernels.Pad, ()), {"widths": (), "value": 0}),
             (kernels.Sum, {"axis": None, "keepdims": False}),
+            (kernels.Prod, {"axis": None, "keepdims": False}),
+            (kernels.Max, {"axis": None, "keepdims": False}),
+            (kernels.Min, {"axis": None, "keepdims": False}),
             (kernels.BatchNormalization, {"epsilon": 1e-3, "axis": (-1,)}),
             (kernels.Standardization, {"epsilon": 1e-3, "axis": (-1,)}),
         ],
