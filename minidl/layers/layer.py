@@ -106,8 +106,9 @@ class Layer(Configurable):
         training = _training.get() if training is None else bool(training)
         args = map_leaves(self._as_input, args)
         kwargs = map_leaves(self._as_input, kwargs)
+        shape = self._first_shape(args, kwargs)
         if not self.built:
-            self.build_for(self._first_shape(args, kwargs))
+            self.build_for(shape)
         if _takes_training(getattr(self.call, "__func__", self.call)):
             kwargs["training"] = training
         mode = _training.set(training)
@@ -145,7 +146,7 @@ class Layer(Configurable):
         return cast(tensor, self.dtype) if tensor.dtype.kind == "f" and self.dtype.startswith("float") else tensor
 
     def _first_shape(self, args: Any, kwargs: Any) -> Shape:
-        """The shape of the first input, which the layer is built for."""
+        """The shape of the first input, which a layer is built for, or an error if there is no array among them."""
         inputs = leaves((args, kwargs))
         for x in inputs:
             if isinstance(x, Tensor):

@@ -78,6 +78,18 @@ def test_central_differences_measure_what_is_not_complex_capable():
         gradcheck(f, x)
 
 
+@pytest.mark.parametrize("method", ["complex", "central"])
+def test_a_gradient_that_vanishes_everywhere(method):
+    """At x = 0 the steps measure h² of x³ where the gradient is 0."""
+    assert gradcheck(lambda x: x**3, np.zeros(3), method=method)
+
+
+@pytest.mark.parametrize("method", ["complex", "central"])
+def test_a_gradient_that_is_missing_everywhere(method):
+    with pytest.raises(GradcheckError, match="DISAGREE"):
+        gradcheck(lambda x: ops.stop_gradient(x) * 1e-3, np.ones(3), method=method)
+
+
 def test_several_outputs_of_any_shape():
     assert gradcheck(lambda x: (ops.sum(x), [x * x, ops.exp(x)]), rng.normal(size=(2, 2)))
 
