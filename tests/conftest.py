@@ -23,9 +23,6 @@ COMMON = {
 settings.register_profile("dev", max_examples=12, derandomize=True, database=None, **COMMON)
 settings.register_profile("ci", max_examples=60, derandomize=True, database=None, **COMMON)
 settings.register_profile("nightly", max_examples=1500, **COMMON)
-# For tests/mutate.py: one failure is enough, and nobody looks at it.
-quick = COMMON | {"phases": [Phase.generate]}
-settings.register_profile("mutation", max_examples=40, derandomize=True, database=None, **quick)
 settings.load_profile(PROFILE)
 
 

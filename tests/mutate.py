@@ -39,13 +39,13 @@ MEMORY = 8 * 2**30
 # ---- What can be wrong ---------------------------------------------------------------------------------------------
 
 OPERATORS = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
-    ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.And: ast.Or,
-    ast.Or: ast.And,
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
 COMPARISONS = {
     ast.Gt: (ast.GtE, ast.Lt), ast.GtE: (ast.Gt, ast.Lt), ast.Lt: (ast.LtE, ast.Gt), ast.LtE: (ast.Lt, ast.Gt),
-    ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.In: (ast.NotIn,), ast.NotIn: (ast.In,),
+    ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,), ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
 }  # fmt: skip
 PAIRS = (
     "add subtract, multiply divide, minimum maximum, greater less, sqrt square, exp expm1, log log1p, sin cos,"
@@ -68,11 +68,9 @@ SYMMETRIC = {
 def alternatives(node):
     """What could stand in the place of a statement or an expression."""
     match node:
-        case ast.Expr():
+        case ast.Expr() | ast.Assign([ast.Subscript()]):
             yield ast.Pass()
-        case ast.Assign([ast.Subscript()]):
-            yield ast.Pass()
-        case ast.Assign([ast.Name(name)], value) if name in names_in(value):
+        case ast.Assign([ast.Name(name)], value) if any(getattr(n, "id", None) == name for n in ast.walk(value)):
             yield ast.Pass()
         case ast.AugAssign(target, op, value):
             yield ast.Pass()
@@ -93,10 +91,13 @@ def alternatives(node):
             yield right if isinstance(op, ast.Add | ast.Mult | ast.BitAnd | ast.BitOr) else ast.BinOp(right, op, left)
         case ast.BoolOp(op, values):
             yield ast.BoolOp(OPERATORS[type(op)](), values)
-            yield from (ast.BoolOp(op, [v for v in values if v is not dropped]) for dropped in values)
+            for k in range(len(values)):
+                rest = values[:k] + values[k + 1 :]
+                yield ast.BoolOp(op, rest) if len(rest) > 1 else rest[0]
         case ast.Compare(left, ops, comparators):
-            for turned in COMPARISONS[type(ops[0])]:
-                yield ast.Compare(left, [turned(), *ops[1:]], comparators)
+            for k, op in enumerate(ops):
+                for turned in COMPARISONS[type(op)]:
+                    yield ast.Compare(left, [*ops[:k], turned(), *ops[k + 1 :]], comparators)
         case ast.Attribute(owner, "real" | "T"):
             yield owner
         case ast.Attribute(ast.Name("np" | "math"), "inf" | "nan" | "pi"):
@@ -136,10 +137,6 @@ def calls(function, arguments, keywords):
             yield ast.Call(function, arguments, [other for other in keywords if other is not k])
 
 
-def names_in(node):
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-
-
 # ---- The mutants ---------------------------------------------------------------------------------------------------
 
 
@@ -177,12 +174,8 @@ def functions(value):
 
 def functions_of(module):
     """The functions and methods that a module defines, by the names that mutants have."""
-    own = [(name, value) for name, value in vars(module).items() if is_of(module, value)]
-    return {f"{stem(module)}.{name}.{key}".rstrip("."): f for name, value in own for key, f in functions(value)}
-
-
-def is_of(module, value):
-    return getattr(value, "__module__", None) == module.__name__
+    own = [(name, x) for name, x in vars(module).items() if getattr(x, "__module__", None) == module.__name__]
+    return {f"{stem(module)}.{name}.{key}".rstrip("."): f for name, x in own for key, f in functions(x)}
 
 
 def modules():
@@ -219,23 +212,22 @@ def parts(statement):
             yield name, statement
         case ast.ClassDef(name, _, _, body):
             for member in body:
-                match member:
-                    case ast.FunctionDef(method) if method != "reference":
-                        yield f"{name}.{method}", member
-                    case ast.AnnAssign():
-                        yield f"{name}.__init__", member
+                if isinstance(member, ast.FunctionDef) and member.name != "reference":
+                    yield f"{name}.{member.name}", member
+                elif isinstance(member, ast.AnnAssign):
+                    yield f"{name}.__init__", member
 
 
 def formulas(node):
-    """Everything below a node but docstrings, type hints, imports, errors, and what decides on speed alone."""
+    """Everything below a node that says what is computed."""
     for field, value in ast.iter_fields(node):
         if field not in ("annotation", "returns", "decorator_list"):
             for child in value if isinstance(value, list) else [value]:
                 match child:
                     case ast.Expr(ast.Constant()) | ast.Raise() | ast.ImportFrom():
-                        pass
+                        pass  # docstrings, errors, imports
                     case ast.keyword("copy" | "optimize" | "strict"):
-                        pass
+                        pass  # speed, and guards against mistakes elsewhere
                     case ast.AST():
                         yield child
                         yield from formulas(child)
@@ -330,20 +322,23 @@ class Laboratory:
     def live(self, mutant, tests):
         """The life of a mutant in a process of its own, which ends with status 0 if no test fails."""
         self.failed = lambda item, error: os._exit(1)
+        status = 0  # a mutant that Python does not compile is not killed by a test
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             resource.setrlimit(resource.RLIMIT_CPU, (self.options.seconds, self.options.seconds + 1))
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             if mutant:
                 mutant.come_alive()
+            status = 1
             for item in tests:
                 run(item)
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
+            status = 0
+        finally:
+            os._exit(status)
 
 
 def run(item):
+    """Run one test; what it says ends in `Laboratory.failed`."""
     item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
 
 
@@ -355,16 +350,14 @@ def tests_of(mutant, reaching):
 
 
 def report(fates, minutes):
-    counts = Counter(fates.values())
-    noticed = 1 - counts["survived"] / max(len(fates), 1)
-    explained = SURVIVORS.read_text(encoding="utf-8") if SURVIVORS.exists() else ""
-    print(f"\n{len(fates)} mutants, {minutes:.1f} minutes: {dict(counts)}, {noticed:.1%} noticed. Survivors:")
-    unexplained = 0
-    for mutant in (mutant for mutant, fate in fates.items() if fate == "survived"):
-        known = str(mutant) in explained
-        unexplained += not known
-        print(f"{'' if known else 'not in mutants.md: '}{mutant}")
-    return 0 if noticed >= ENOUGH and not unexplained else 1
+    """Print what happened; the exit status."""
+    survivors = [str(mutant) for mutant, fate in fates.items() if fate == "survived"]
+    explained = SURVIVORS.read_text(encoding="utf-8")
+    new = [mutant for mutant in survivors if mutant not in explained]
+    noticed = 1 - len(survivors) / max(len(fates), 1)
+    print(f"\n{len(fates)} mutants, {noticed:.1%} noticed, {minutes:.1f} minutes: {dict(Counter(fates.values()))}")
+    print(f"{len(new)} survivors are not in {SURVIVORS.name}{':' if new else ''}", *new, sep="\n- ")
+    return 0 if noticed >= ENOUGH and not new else 1
 
 
 def main():

@@ -108,8 +108,8 @@ class Standardization(Kernel):
         x_hat, std, gamma = saved
         averaged, broadcastable, _ = _layout(self.axis, x_hat)
         dx = np.multiply(dy, x_hat, out=memory.like(dy))
-        dgamma = sum_axes(memory, dx, averaged).reshape(gamma.shape)
-        dbeta = sum_axes(memory, dy, averaged).reshape(gamma.shape)
+        dgamma = sum_axes(memory, dx, averaged)
+        dbeta = sum_axes(memory, dy, averaged)
         scale = gamma / std
         np.multiply(dy, scale.reshape(broadcastable), out=dx)
         dmean = np.multiply(dbeta, -scale, out=memory.like(dbeta))

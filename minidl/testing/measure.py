@@ -97,6 +97,20 @@ def difference(f: Callable[..., Sequence[Array]], xs: Sequence[Array], which: Se
     return total
 
 
+def expect_quotients(
+    products: Sequence[Array], quotients: Sequence[Array], gradients: Sequence[Array], inputs: Sequence[int]
+) -> None:
+    """Hessian-vector products against difference quotients of the gradients for the inputs with these numbers.
+
+    An error is relative to the largest element of the product or gradient for its input, or to 10⁻⁶ of the largest
+    gradient of all, whose rounding the quotient magnifies.
+    """
+    largest = max((np.abs(g).max(initial=0) for g in gradients), default=0)
+    for k, product, quotient, gradient in zip(inputs, products, quotients, gradients, strict=True):
+        what = f"Hessian-vector product for input {k} against the difference quotient"
+        expect_close(product, quotient, SECOND_ORDER, what, scale=max(np.abs(gradient).max(initial=0), 1e-6 * largest))
+
+
 def expect(condition: object, message: str) -> None:
     """A `ProofError` with the message unless the condition holds."""
     if not condition:

@@ -40,8 +40,17 @@ def gradients(kernel, *inputs):
         (kernels.Prod((2, 0)), [some(2, 3, 4)]),
         (kernels.LogSumExp(1), [some(2, 3, 4)]),
         (kernels.CumSum(1), [some(2, 3, 4)]),
+        (kernels.Transpose((1, 2, 0)), [some(2, 3, 4)]),
+        (kernels.BroadcastTo((2, 3, 4)), [some(3, 1)]),
+        (kernels.Concatenate(1), [some(2, 3, 4), some(2, 1, 4)]),
+        (kernels.Stack(1), [some(2, 3), some(2, 3)]),
+        (kernels.Split((1, 3), 1), [some(2, 4, 3)]),
+        (kernels.Pad(((0, 1), (2, 0), (1, 1))), [some(2, 3, 4)]),
+        (kernels.Flip(1), [some(2, 3, 4)]),
         (kernels.Repeat(2, 1), [some(3, 4, 2)]),
         (kernels.Tile((3, 2)), [some(2, 3, 4)]),
+        (kernels.Take(1), [some(2, 3, 4), np.array([[2, 0], [2, -1]])]),
+        (kernels.Sort(1), [some(2, 3, 4)]),
         (kernels.GetItem(([0, 0, 1], slice(None))), [some(2, 3)]),
         (kernels.MatMul(), [some(2, 3, 4), some(2, 4, 5)]),
         (kernels.MatMul(), [some(2, 3, 4), some(4, 5)]),
@@ -109,6 +118,10 @@ class TestOnlyRealPartsDecide:
         assert [g.real for g in gradients(kernel, beside, x)] == [0.5, 0.5]
         assert [g.real for g in gradients(kernel, x, beside)] == [0.5, 0.5]
 
+    @pytest.mark.parametrize("kernel", [kernels.Max(), kernels.Min()], ids=repr)
+    def test_ties_within_an_array(self, kernel, direction):
+        assert gradients(kernel, np.array([1 + 1e-20j * direction, 1.0]))[0].real.tolist() == [0.5, 0.5]
+
     def test_sort(self, direction):
         x = np.array([1 + 1e-20j * direction, 1 - 1e-20j * direction])
         assert forward(kernels.Sort(), x).tolist() == x.tolist()
@@ -127,8 +140,22 @@ class TestTypes:
         y = forward(kernels.Where(), np.array(condition), np.ones(3), np.zeros(3))
         assert y.tolist() == [1, 0, 1]
 
-    def test_single_answers_are_arrays(self):
-        assert isinstance(forward(kernels.NonDifferentiable("argmax"), np.arange(3)), np.ndarray)
+    @pytest.mark.parametrize(
+        ("kernel", "inputs"),
+        [
+            (kernels.NonDifferentiable("argmax"), [np.arange(3)]),
+            (kernels.GetItem(1), [np.arange(3.0)]),
+            (kernels.Take(), [np.arange(3.0), np.array(1)]),
+            (kernels.Flip(), [np.array(3.0)]),
+            (kernels.Prod(), [np.arange(3.0)]),
+            (kernels.Einsum("i,i->"), [np.arange(3.0), np.arange(3.0)]),
+        ],
+        ids=str,
+    )
+    def test_single_numbers_are_arrays(self, kernel, inputs):
+        assert isinstance(forward(kernel, *inputs), np.ndarray)
+        if not isinstance(kernel, kernels.NonDifferentiable):
+            assert isinstance(gradients(kernel, *inputs)[0], np.ndarray)
 
     def test_sums_of_small_integers_over_leading_axes_do_not_overflow(self):
         assert sum_axes(Heap(), np.full((3, 2), 100, "int8"), (0,)).tolist() == [300, 300]

@@ -83,9 +83,6 @@ class TestKinks:
     )
     def test_the_side_that_backward_takes(self, kernel, x, slope):
         assert gradients(kernel, x)[0] == pytest.approx(slope, rel=1e-15)
-        # Hessian-vector products take the same side, whatever their direction: real parts are compared.
-        for direction in (1, -1):
-            assert gradients(kernel, x + 1e-20j * direction)[0].real == pytest.approx(slope, rel=1e-15)
 
     def test_values_at_kinks(self):
         assert forward(kernels.Sign(), [-2.0, 0.0, 3.0]).tolist() == [-1, 0, 1]
@@ -109,15 +106,6 @@ class TestTies:
         for kernel in (kernels.Maximum(), kernels.Minimum()):
             da, db = gradients(kernel, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
             assert da.tolist() == db.tolist() == [0.5, 0.5, 0.5]
-
-    def test_a_tie_is_one_of_real_parts(self):
-        # As in Hessian-vector products, where imaginary parts are directions.
-        for kernel in (kernels.Maximum(), kernels.Minimum()):
-            for a, b in [(1 + 1e-20j, 1.0), (1.0, 1 + 1e-20j), (1 - 1e-20j, 1.0), (1 + 1e-20j, 1 + 2e-20j)]:
-                da, db = gradients(kernel, [a], [b])
-                assert da.real == db.real == 0.5
-        for kernel in (kernels.Max(), kernels.Min()):
-            assert gradients(kernel, [1 + 1e-20j, 1.0])[0].real.tolist() == [0.5, 0.5]
 
     def test_max_and_min_share_it_equally(self):
         x = [[1.0, 5.0, 5.0], [5.0, 1.0, 1.0]]
@@ -156,8 +144,6 @@ class TestPower:
     )
     def test_at_zero_and_below(self, x, a, dx, da):
         assert gradients(kernels.Power(), x, a) == pytest.approx((dx, da))
-        for direction in (1, -1):
-            assert np.real(gradients(kernels.Power(), x + 1e-20j * direction, a)) == pytest.approx((dx, da))
 
     def test_anything_to_the_zeroth_power_is_one(self):
         assert forward(kernels.Power(), [0.0, -3.0, 2.0], [0.0, 0.0, 0.0]).tolist() == [1, 1, 1]
