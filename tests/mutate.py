@@ -252,14 +252,13 @@ class Laboratory:
 
     def __init__(self, options):
         self.options = options
+        self.failures = []
+        self.failed = self.failures.append
         self.status = 2
-
-    def failed(self, item, error):
-        raise pytest.exit.Exception(f"{item.nodeid} fails without any mutation: {error}")
 
     def pytest_runtest_makereport(self, item, call):
         if call.excinfo is not None:
-            self.failed(item, call.excinfo.value)
+            self.failed(item.nodeid)
 
     def pytest_runtestloop(self, session):
         from hypothesis import Phase, settings
@@ -272,8 +271,8 @@ class Laboratory:
         else:
             started = time.time()
             reaching = self.reaching(session.items)
-            if self.fates({None: session.items}) != {None: "survived"}:
-                pytest.exit("The tests fail in a fork of this process without any mutation.")
+            if self.failures or self.fates({None: session.items}) != {None: "survived"}:
+                pytest.exit(f"Tests fail or take too long without any mutation: {self.failures}")
             fates = self.fates({mutant: tests_of(mutant, reaching) for mutant in chosen})
             self.status = report(fates, (time.time() - started) / 60)
         return True
@@ -321,7 +320,7 @@ class Laboratory:
 
     def live(self, mutant, tests):
         """The life of a mutant in a process of its own, which ends with status 0 if no test fails."""
-        self.failed = lambda item, error: os._exit(1)
+        self.failed = lambda _: os._exit(1)
         status = 0  # a mutant that Python does not compile is not killed by a test
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
