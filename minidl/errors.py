@@ -48,6 +48,10 @@ class NotCompiledError(MiniDLError, RuntimeError):
     """A model is asked to train or evaluate before `compile`."""
 
 
+class AbstractMethodError(MiniDLError, NotImplementedError):
+    """A subclass lacks a method that it must define."""
+
+
 class NotDifferentiableError(MiniDLError, TypeError):
     """A derivative was asked for where none exists."""
 
@@ -65,7 +69,7 @@ class DataFileError(MiniDLError, ValueError):
 
 
 class DataNotFoundError(MiniDLError, FileNotFoundError):
-    """A data set is in none of the places that were searched."""
+    """A data set or file is in none of the places that were searched."""
 
 
 class MissingExtraError(MiniDLError, ImportError):

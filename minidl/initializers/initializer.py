@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from minidl.config import floatx
 from minidl.configurable import Configurable
-from minidl.errors import DTypeError, ShapeError
+from minidl.errors import AbstractMethodError, DTypeError, ShapeError
 from minidl.memory import Array, Shape
 
 
@@ -28,7 +28,7 @@ class Initializer(Configurable):
 
     def __call__(self, shape: Sequence[int], dtype: npt.DTypeLike | None = None) -> Array:
         """A new array of `shape` and `dtype` (None: `minidl.config.floatx()`)."""
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, shape, dtype=None)")
+        raise AbstractMethodError(f"{type(self).__name__} must define __call__(self, shape, dtype=None)")
 
     def clone(self) -> Self:
         """Another initializer of the same config."""

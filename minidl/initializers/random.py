@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minidl.checks import number
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import AbstractMethodError, ArgumentError, ShapeError
 from minidl.initializers.initializer import Initializer, as_dtype, as_shape
 from minidl.memory import Array, Shape
 from minidl.random import spawn
@@ -41,7 +41,7 @@ class RandomInitializer(Initializer):
 
     def sample(self, rng: np.random.Generator, shape: Shape) -> Array:
         """Draw a float64 array of `shape` from `rng`."""
-        raise NotImplementedError(f"{type(self).__name__} must define sample(self, rng, shape)")
+        raise AbstractMethodError(f"{type(self).__name__} must define sample(self, rng, shape)")
 
     def __call__(self, shape: Sequence[int], dtype: npt.DTypeLike | None = None) -> Array:
         """A random array of `shape` and `dtype`, which must be a float type."""

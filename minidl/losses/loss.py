@@ -13,7 +13,7 @@ from typing import Any
 from minidl import ops
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, floating, reshape
 from minidl.configurable import Configurable, snake_case
-from minidl.errors import ArgumentError, ShapeError, unknown_name
+from minidl.errors import AbstractMethodError, ArgumentError, ShapeError, unknown_name
 
 AVERAGES = ("sum_over_batch_size", "mean")
 REDUCTIONS = (*AVERAGES, "mean_with_sample_weight", "sum", "none")
@@ -66,7 +66,7 @@ class Loss(Configurable):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Any:
         """The losses before weights and reduction."""
-        raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred)")
+        raise AbstractMethodError(f"{type(self).__name__} must define call(self, y_true, y_pred)")
 
     def check(self, y_true: TensorLike, y_pred: TensorLike) -> None:
         """Raise the error that the values of these targets deserve for predictions of that shape; compute nothing.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minidl.configurable import Configurable, snake_case
-from minidl.errors import ArgumentError, DTypeError, MiniDLWarning, ShapeError
+from minidl.errors import AbstractMethodError, ArgumentError, DTypeError, MiniDLWarning, ShapeError
 from minidl.memory import Array, Shape
 
 DType = npt.DTypeLike | None
@@ -55,15 +55,15 @@ class Metric(Configurable):
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Take in a batch: `update_state(y_true, y_pred, sample_weight=None)` for most metrics."""
-        raise NotImplementedError(f"{type(self).__name__} must define update_state(self, y_true, y_pred, ...)")
+        raise AbstractMethodError(f"{type(self).__name__} must define update_state(self, y_true, y_pred, ...)")
 
     def result(self) -> Any:
         """The metric of everything seen since the last `reset_state`."""
-        raise NotImplementedError(f"{type(self).__name__} must define result(self)")
+        raise AbstractMethodError(f"{type(self).__name__} must define result(self)")
 
     def reset_state(self) -> None:
         """Forget everything seen so far."""
-        raise NotImplementedError(f"{type(self).__name__} must define reset_state(self)")
+        raise AbstractMethodError(f"{type(self).__name__} must define reset_state(self)")
 
     def reset_states(self) -> None:
         """The old name of `reset_state`."""

@@ -19,7 +19,7 @@ from minidl.autodiff.tape import GradientTape
 from minidl.autodiff.tensor import Tensor
 from minidl.checks import number
 from minidl.configurable import Configurable
-from minidl.errors import ArgumentError, MiniDLWarning, unknown_name
+from minidl.errors import AbstractMethodError, ArgumentError, MiniDLWarning, unknown_name
 from minidl.layers.variable import Variable
 from minidl.memory import Array
 from minidl.optimizers import clipping, schedules
@@ -103,7 +103,7 @@ class Optimizer(Configurable):
 
     def update(self, w: Array, g: Array, *coefficients: Any, **slots: Any) -> None:
         """Change `w` and the slots in place, element by element, given the gradient `g`, which is not changed."""
-        raise NotImplementedError(f"{type(self).__name__} must define update(self, w, g, ...)")
+        raise AbstractMethodError(f"{type(self).__name__} must define update(self, w, g, ...)")
 
     @property
     def learning_rate(self) -> Any:

@@ -19,7 +19,7 @@ import numpy as np
 from minidl.autodiff.tensor import plain
 from minidl.checks import flag, number
 from minidl.configurable import Configurable
-from minidl.errors import ArgumentError
+from minidl.errors import AbstractMethodError, ArgumentError
 from minidl.optimizers.configs import class_and_config, described
 
 
@@ -28,7 +28,7 @@ class LearningRateSchedule(Configurable):
 
     def __call__(self, step: Any) -> Any:
         """The learning rate at `step`; an optimizer passes its count of steps done, a Python integer."""
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
+        raise AbstractMethodError(f"{type(self).__name__} must define __call__(self, step)")
 
 
 @dataclass(frozen=True)
