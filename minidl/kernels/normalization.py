@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,7 @@ def _layout(axis: tuple[int, ...], x: Array) -> tuple[tuple[int, ...], Shape, in
     kept = {a % x.ndim for a in axis}
     averaged = tuple(a for a in range(x.ndim) if a not in kept)
     broadcastable = tuple(n if a in kept else 1 for a, n in enumerate(x.shape))
-    count = 1
-    for a in averaged:
-        count *= x.shape[a]
-    return averaged, broadcastable, count
+    return averaged, broadcastable, math.prod(x.shape[a] for a in averaged)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,7 @@ Axis = int | tuple[int, ...] | None
 
 def _count(shape: Shape, axes: tuple[int, ...]) -> int:
     """How many elements are reduced to one."""
-    count = 1
-    for a in axes:
-        count *= shape[a]
-    return count
+    return math.prod(shape[a] for a in axes)
 
 
 def _kept(shape: Shape, axes: tuple[int, ...]) -> Shape:
