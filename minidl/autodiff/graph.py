@@ -16,15 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl.errors import GraphError, NotDifferentiableError
-from minidl.kernels import Kernel
+from minidl.kernels import Add, Kernel
 from minidl.memory import Array, Heap
 
 if TYPE_CHECKING:
     from minidl.autodiff.tensor import Tensor
+    from minidl.autodiff.tracing import Trace
 
 HEAP = Heap()
 _numbers = itertools.count()
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
+_trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
+_generation = 0
 
 
 class Node:
@@ -78,6 +81,32 @@ def no_grad() -> AbstractContextManager[None]:
     return recording(False)
 
 
+def generation() -> int:
+    """How often something has changed that a traced step took for granted: `trainable`, an attribute of a layer."""
+    return _generation
+
+
+def new_generation() -> None:
+    """Say that traced steps may be out of date."""
+    global _generation
+    _generation += 1
+
+
+def active_trace() -> Trace | None:
+    """The trace that notes every kernel as it runs, None where nobody asked for one; see `minidl.autodiff.tracing`."""
+    return _trace.get()
+
+
+@contextmanager
+def tracing(trace: Trace | None) -> Iterator[None]:
+    """Let `trace` run and note every kernel inside a block; None for nobody."""
+    token = _trace.set(trace)
+    try:
+        yield
+    finally:
+        _trace.reset(token)
+
+
 class SecondDerivative(Kernel):
     """Stands where a gradient came from, so that differentiating it again is an error and not a silent zero."""
 
@@ -129,9 +158,13 @@ def backpropagate(
             steps.append(node)
 
     gradients: dict[Output, Array] = {}
+    trace = active_trace()
 
     def add(output: Output, gradient: Array) -> None:
-        gradients[output] = np.asarray(gradients[output] + gradient) if output in gradients else gradient
+        if output in gradients:
+            both = gradients[output], gradient
+            gradient = Add().forward(HEAP, *both)[0] if trace is None else trace.forward(Add(), both)[0]
+        gradients[output] = gradient
 
     for output, gradient in targets:
         if output[0] in useful:
@@ -142,7 +175,11 @@ def backpropagate(
             continue
         _check_versions(node)
         assert node.kernel is not None
-        for parent, dx in zip(node.parents, node.kernel.backward(HEAP, dy, node.saved), strict=True):
+        if trace is None:
+            dxs = node.kernel.backward(HEAP, dy, node.saved)
+        else:
+            dxs = trace.backward(node.kernel, dy, node.saved)
+        for parent, dx in zip(node.parents, dxs, strict=True):
             if parent is not None and dx is not None and parent[0] in useful:
                 add(parent, dx)
         for slot in range(len(node.results or (None,))):

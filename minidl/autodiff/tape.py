@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from minidl.autodiff.graph import Output, backpropagate, next_number, recording
 from minidl.autodiff.tensor import Tensor, as_gradient, differentiable, seed
 from minidl.autodiff.tree import leaves, map_leaves
@@ -65,7 +67,7 @@ class GradientTape:
                 raise GraphError(f"gradient: expected the target to be a tensor, got {type(y).__name__}")
             output = differentiable(y, "gradient")
             if output is not None:
-                start = y.data * 0 + 1 if weight is None else weight
+                start = np.ones(y.shape, y.dtype) if weight is None else weight
                 targets.append((output, seed(y, start, "gradient")))
         found = [self._output_of(source) for source in leaves(sources)]
         gradients = backpropagate(targets, [output for output in found if output is not None], self._first_number)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minidl import config, kernels
-from minidl.autodiff.graph import HEAP, Node, Output, SecondDerivative, backpropagate, is_recording
+from minidl.autodiff.graph import HEAP, Node, Output, SecondDerivative, active_trace, backpropagate, is_recording
 from minidl.autodiff.tree import leaves
 from minidl.errors import DTypeError, GraphError, NotDifferentiableError, ShapeError
 from minidl.kernels import Kernel
@@ -31,6 +31,8 @@ class Tensor:
 
     __slots__ = ("__weakref__", "data", "grad", "output", "version")
     __hash__ = object.__hash__
+    # Whether it can be given another value, which what was computed from it must notice.
+    assignable = False
 
     def __init__(self, data: TensorLike, dtype: npt.DTypeLike | None = None, requires_grad: bool = False) -> None:
         self.data = as_array(data, dtype)
@@ -42,8 +44,8 @@ class Tensor:
 
     def track(self) -> Output:
         """Make the tensor a leaf that gradients can be asked for, if it is not the result of a recorded operation."""
-        if self.data.dtype.kind not in "fc":
-            raise DTypeError(f"only floating-point tensors have gradients, this one has dtype {self.data.dtype}")
+        if self.dtype.kind not in "fc":
+            raise DTypeError(f"only floating-point tensors have gradients, this one has dtype {self.dtype}")
         if self.output is None:
             self.output = (Leaf(self), 0)
         return self.output
@@ -92,7 +94,7 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same array as a constant."""
-        return Tensor(self.data)
+        return untracked(self)
 
     def backward(self, gradient: TensorLike = None) -> None:
         """Add the gradient of this tensor to `.grad` of every tracked leaf it depends on.
@@ -131,7 +133,9 @@ class Tensor:
         return format(self.data.item() if spec and self.size == 1 else self.data, spec)
 
     def __len__(self) -> int:
-        return len(self.data)
+        if not self.ndim:
+            raise TypeError("a tensor without axes has no length")
+        return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.ndim:
@@ -294,10 +298,35 @@ def constant(data: Array) -> Tensor:
     return tensor
 
 
+def untracked(tensor: Tensor) -> Tensor:
+    """A tensor with the array of another, and without its history."""
+    trace = active_trace()
+    return constant(tensor.data) if trace is None else trace.tensor(trace.array(tensor))
+
+
+def perform(function: Callable[..., Any], *values: Any, into: Sequence[Array] | None = None) -> None:
+    """Call `function` with the plain arrays of tensors, nested ones too, for what it does: it returns nothing.
+
+    This is how a step changes something that is no tensor: a moving average, a metric, the weights. A replayed step
+    (`minidl.function`) calls the function again, with the arrays of that time. `into` says where the arrays had best be
+    written from the start.
+    """
+    trace = active_trace()
+    if trace is None:
+        function(*plain(values))
+    else:
+        trace.perform(function, values, into)
+
+
 def apply(kernel: Kernel, *inputs: Tensor) -> Tensor:
     """Run a kernel on tensors; the result is recorded if recording is on and an input is tracked."""
-    y, saved = kernel.forward(HEAP, *[x.data for x in inputs])
-    result = constant(y)
+    trace = active_trace()
+    if trace is None:
+        y, saved = kernel.forward(HEAP, *[x.data for x in inputs])
+        result = constant(y)
+    else:
+        y, saved = trace.forward(kernel, inputs)
+        result = trace.tensor(y)
     node = _record(kernel, saved, inputs, None)
     if node is not None:
         result.output = (node, 0)
@@ -306,8 +335,13 @@ def apply(kernel: Kernel, *inputs: Tensor) -> Tensor:
 
 def apply_several(kernel: Kernel, *inputs: Tensor) -> tuple[Tensor, ...]:
     """`apply` for a kernel with several results."""
-    ys, saved = kernel.forward(HEAP, *[x.data for x in inputs])
-    results = tuple(constant(y) for y in ys)
+    trace = active_trace()
+    if trace is None:
+        ys, saved = kernel.forward(HEAP, *[x.data for x in inputs])
+        results = tuple(constant(y) for y in ys)
+    else:
+        ys, saved = trace.forward(kernel, inputs)
+        results = tuple(trace.tensor(y) for y in ys)
     node = _record(kernel, saved, inputs, ys)
     if node is not None:
         for slot, result in enumerate(results):
@@ -319,17 +353,18 @@ def _record(kernel: Kernel, saved: Any, inputs: tuple[Tensor, ...], ys: tuple[Ar
     """The node of an operation on `inputs`, None if there is nothing to differentiate."""
     if not is_recording():
         return None
-    parents = tuple(x.output if x.data.dtype.kind in "fc" else None for x in inputs)
+    parents = tuple(x.output if x.dtype.kind in "fc" else None for x in inputs)
     if not any(parents):
         return None
     # Only variables, a subclass, can be assigned to; forgetting the other inputs frees their memory.
-    versions = tuple((x, x.version) for x in inputs if type(x) is not Tensor)
+    versions = tuple((x, x.version) for x in inputs if x.assignable)
     return Node(kernel, saved, parents, ys, versions)
 
 
 def as_gradient(dx: Array, outputs: Sequence[Output | None]) -> Tensor:
     """A gradient as a tensor; differentiating it again for what it was computed from, `outputs`, is an error."""
-    gradient = constant(dx)
+    trace = active_trace()
+    gradient = constant(dx) if trace is None else trace.tensor(dx)
     if is_recording() and any(outputs):
         gradient.output = (Node(SecondDerivative(), parents=tuple(outputs)), 0)
     return gradient
@@ -340,7 +375,7 @@ def seed(tensor: Tensor, gradient: TensorLike, where: str) -> Array:
     if gradient is None:
         if tensor.size != 1:
             raise ShapeError(f"{where}: a tensor of shape {tensor.shape} is no scalar: give a gradient to start with")
-        return np.ones_like(tensor.data)
+        return np.ones(tensor.shape, tensor.dtype)
     array = np.asarray(plain(gradient))
     if array.shape != tensor.shape:
         raise ShapeError(f"{where}: expected a gradient of shape {tensor.shape}, got {array.shape}")
@@ -377,7 +412,7 @@ def promote(*values: TensorLike) -> list[Tensor]:
     """
     if len(values) == 2 and isinstance(values[0], Tensor) and isinstance(values[1], Tensor):
         a, b = values
-        if a.data.dtype == b.data.dtype:
+        if a.dtype == b.dtype:
             return [a, b]
     weak = (int, float, complex)
     strong = [as_tensor(v) for v in values if type(v) not in weak]
@@ -418,7 +453,7 @@ def check_broadcast(name: str, *shapes: Shape) -> None:
 def binary(kernel: Kernel, a: TensorLike, b: TensorLike) -> Tensor:
     """A kernel of two arrays that broadcast, on tensors promoted to one dtype."""
     a, b = promote(a, b)
-    if a.data.shape != b.data.shape:
+    if a.shape != b.shape:
         check_broadcast(type(kernel).__name__.lower(), a.shape, b.shape)
     return apply(kernel, a, b)
 

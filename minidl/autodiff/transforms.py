@@ -25,6 +25,7 @@ from minidl.autodiff.tensor import (
     differentiable,
     floating,
     seed,
+    untracked,
 )
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.errors import ArgumentError, NotDifferentiableError, ShapeError
@@ -152,7 +153,7 @@ def _tracked_copy(x: TensorLike) -> Tensor:
     original = floating(x)
     if original.output is not None and is_recording():
         return apply(kernels.Reshape(original.shape), original)
-    copy = constant(original.data)
+    copy = untracked(original)
     copy.track()
     return copy
 
@@ -186,7 +187,7 @@ def _pull(ys: list[Tensor], starts: list[Array], tracked: list[Any], originals: 
 
     def gradient_of(leaf: Tensor) -> Tensor:
         assert leaf.output is not None
-        return as_gradient(gradients.get(leaf.output, np.zeros_like(leaf.data)), outer)
+        return as_gradient(gradients.get(leaf.output, np.zeros(leaf.shape, leaf.dtype)), outer)
 
     return [map_leaves(gradient_of, argument) for argument in tracked]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from minidl.errors import ArgumentError
@@ -97,8 +97,22 @@ class CallbackList:
 
     def __call__(self, hook: str, *args: Any) -> None:
         """Call this hook of every callback."""
-        for callback in self._callbacks:
-            getattr(callback, hook)(*args)
+        for call in self.hook(hook):
+            call(*args)
+
+    def hook(self, name: str) -> list[Callable[..., None]]:
+        """This hook of every callback that does something there."""
+        return [getattr(callback, name) for callback in self._callbacks if _overrides(callback, name)]
+
+
+# The hooks that call another one.
+_CALLED = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+
+
+def _overrides(callback: Callback, name: str) -> bool:
+    """Whether a hook is more than that of the base class, which does nothing."""
+    names = (name, _CALLED.get(name, name))
+    return any(getattr(getattr(callback, n), "__func__", None) is not getattr(Callback, n) for n in names)
 
 
 def as_callbacks(callbacks: Callback | Iterable[Callback] | None) -> list[Callback]:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minidl import activations, config, initializers
-from minidl.autodiff.graph import no_grad
+from minidl.autodiff.graph import new_generation, no_grad
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import MISSING, Configurable, snake_case
@@ -175,12 +175,14 @@ class Layer(Configurable):
         return variable
 
     def __setattr__(self, name: str, value: Any) -> None:
+        new_generation()
         replaced = vars(self).get(name)
         object.__setattr__(self, name, value)
         self._track_leaves(value)
         self._forget_leaves(replaced)
 
     def __delattr__(self, name: str) -> None:
+        new_generation()
         value = getattr(self, name)
         object.__delattr__(self, name)
         self._forget_leaves(value)
@@ -253,6 +255,7 @@ class Layer(Configurable):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        new_generation()
         object.__setattr__(self, "_trainable", bool(value))
         inside: list[Any] = [*self._trainable_variables, *self._layers]
         for item in inside:

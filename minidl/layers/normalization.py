@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from minidl import initializers, ops
-from minidl.autodiff.tensor import Tensor
+from minidl.autodiff.tensor import Tensor, perform
 from minidl.checks import axes, number
 from minidl.errors import ShapeError
 from minidl.layers.layer import OpenShape, SameShape
 from minidl.layers.variable import Variable
-from minidl.memory import Shape
+from minidl.memory import Array, Shape
 
 
 class BatchNormalization(SameShape):
@@ -79,13 +79,13 @@ class BatchNormalization(SameShape):
         outputs, mean, variance = ops.batch_normalization(inputs, gamma, beta, self.axis, self.epsilon)
         # A batch without samples has no statistics.
         if inputs.size:
-            self._follow(self.moving_mean, mean)
-            self._follow(self.moving_variance, variance)
+            perform(self._follow, mean, variance)
         return outputs
 
-    def _follow(self, moving: Variable, batch: Tensor) -> None:
+    def _follow(self, mean: Array, variance: Array) -> None:
         """moving ← moving·momentum + batch·(1 − momentum), outside of what is differentiated."""
-        moving.assign(moving.data * self.momentum + batch.data.real * (1 - self.momentum))
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving.data * self.momentum + batch.real * (1 - self.momentum))
 
     def _parameter_shape(self, input_shape: OpenShape) -> Shape:
         """The sizes on `axis`, in the order of the axes."""

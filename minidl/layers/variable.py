@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minidl import config
-from minidl.autodiff.tensor import Tensor, TensorLike, check_broadcast, plain
+from minidl.autodiff.graph import new_generation
+from minidl.autodiff.tensor import Tensor, TensorLike, check_broadcast, perform, plain
 from minidl.errors import DTypeError, ShapeError
 from minidl.memory import Array, Shape
 
@@ -23,6 +24,7 @@ class Variable(Tensor):
     """
 
     __slots__ = ("_trainable", "name", "path")
+    assignable = True
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Variable(Tensor):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        new_generation()
         self._trainable = bool(value)
         self.output = None
         if self._trainable and self.dtype.kind in "fc":
@@ -77,23 +80,33 @@ class Variable(Tensor):
 
     def assign(self, value: TensorLike) -> Variable:
         """Give the variable a new value of its shape; it keeps its dtype."""
-        np.copyto(self.data, self.accept(value), casting="same_kind")
-        self.version += 1
+        perform(self._write, value)
         return self
 
     def assign_add(self, value: TensorLike) -> Variable:
         """Add to the value; what is added may be of a smaller shape that broadcasts."""
-        return self.assign(self._with(np.add, value))
+        perform(self._add, value)
+        return self
 
     def assign_sub(self, value: TensorLike) -> Variable:
         """Subtract from the value; what is subtracted may be of a smaller shape that broadcasts."""
-        return self.assign(self._with(np.subtract, value))
+        perform(self._subtract, value)
+        return self
 
-    def _with(self, operation: np.ufunc, value: TensorLike) -> Array:
+    def _write(self, value: TensorLike) -> None:
+        np.copyto(self.data, self.accept(value), casting="same_kind")
+        self.version += 1
+
+    def _add(self, value: TensorLike) -> None:
+        self._write(self.data + self._broadcastable(value))
+
+    def _subtract(self, value: TensorLike) -> None:
+        self._write(self.data - self._broadcastable(value))
+
+    def _broadcastable(self, value: TensorLike) -> Array:
         array = np.asarray(plain(value))
         check_broadcast(f"assign to {self.path!r}", self.shape, array.shape)
-        result: Array = operation(self.data, array)
-        return result
+        return array
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, trainable={self.trainable}>"

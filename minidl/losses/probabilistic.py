@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from minidl import ops
-from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast, floating
+from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast, floating, perform
 from minidl.config import epsilon
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.losses.loss import AVERAGES, LossFunctionWrapper, matching
@@ -88,7 +88,7 @@ def binary_crossentropy(
     owner = "BinaryCrossentropy"
     _check_label_smoothing(owner, label_smoothing)
     y, p = matching(owner, y_true, y_pred)
-    _check_binary_labels(y.data)
+    perform(_check_binary_labels, y)
     if label_smoothing:
         y = y * (1 - label_smoothing) + label_smoothing / 2
     if from_logits:
@@ -152,7 +152,7 @@ def _labels_and_predictions(
             f"{_SPARSE}: expected labels of shape {expected} for y_pred of shape {y_pred.shape}, "
             f"got {labels.shape}{hint}"
         )
-    _check_labels(labels.data, classes, ignore_class)
+    perform(_check_labels, labels, classes, ignore_class)
     return labels if labels.dtype.kind == "i" else cast(labels, np.int64), predictions
 
 
@@ -178,7 +178,11 @@ def _check_binary_labels(y_true: Array) -> None:
 
 def _check_range(owner: str, y_pred: Tensor, high: float, advice: str, rounding: float = ROUNDING) -> None:
     """Raise an `ArgumentError` that ends with `advice` if predictions leave [0, high]."""
-    values = y_pred.data.real
+    perform(_check_values, owner, y_pred, high, advice, rounding)
+
+
+def _check_values(owner: str, y_pred: Array, high: float, advice: str, rounding: float) -> None:
+    values = y_pred.real
     least, most = values.min(initial=0), values.max(initial=0)
     if least < -rounding or most > high + rounding:
         raise ArgumentError(
@@ -288,7 +292,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
 
     def check(self, y_true: TensorLike, y_pred: TensorLike) -> None:
         """Raise an error for labels that are not from 0 to 1."""
-        _check_binary_labels(as_tensor(y_true).data)
+        perform(_check_binary_labels, as_tensor(y_true))
 
 
 class KLDivergence(LossFunctionWrapper):

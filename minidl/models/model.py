@@ -16,9 +16,7 @@ from minidl.layers.layer import Layer, OpenShape
 from minidl.memory import Array
 from minidl.models import files
 from minidl.models.summary import summarize
-from minidl.training import Data, Objective, as_data, as_inputs, evaluate, fit, predict, predict_step, rehearse
-from minidl.training import test_step as take_test_step
-from minidl.training import train_step as take_train_step
+from minidl.training import Data, Objective, Steps, as_data, as_inputs, evaluate, fit, predict, rehearse
 
 
 class Model(Layer):
@@ -28,6 +26,7 @@ class Model(Layer):
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.optimizer: Any = None
         self._objective: Objective | None = None
+        self.steps = Steps(self)
         self.stop_training = False
         self.history: History | None = None
 
@@ -78,8 +77,8 @@ class Model(Layer):
     ) -> None:
         """Say how to train: the optimizer, the loss and the metrics, as strings, objects or functions.
 
-        A loss is f(y_true, y_pred), metrics a list of such. `run_eagerly` makes every step run layer by layer, as it
-        does at present in any case.
+        A loss is f(y_true, y_pred), metrics a list of such. A step is recorded for each shape of batch and replayed
+        from then on (see `minidl.function`); with `run_eagerly` every step runs layer by layer.
         """
         if optimizer is None:
             raise ArgumentError('compile: expected an optimizer, such as optimizer="sgd"')
@@ -90,6 +89,7 @@ class Model(Layer):
         self.optimizer = optimizers.get(optimizer)
         self._objective = objective
         self.run_eagerly = run_eagerly
+        self.steps = Steps(self, run_eagerly)
 
     @property
     def objective(self) -> Objective:
@@ -226,20 +226,20 @@ class Model(Layer):
         data = as_data("train_on_batch", x, y, sample_weight).with_class_weight(class_weight)
         # One sample finds out what does not fit; the whole batch would take much longer.
         rehearse(self, "train_on_batch", data, 1)
-        return self._on_batch(take_train_step, data, return_dict)
+        return self._on_batch(self.steps.train, data, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch as `evaluate` gives them; nothing is learned."""
-        return self._on_batch(take_test_step, as_data("test_on_batch", x, y, sample_weight), return_dict)
+        return self._on_batch(self.steps.test, as_data("test_on_batch", x, y, sample_weight), return_dict)
 
     def predict_on_batch(self, x: Any) -> Array:
         """The outputs for one batch."""
-        return predict_step(self, (as_inputs("predict_on_batch", x).x, None, None))
+        return self.steps.predict(as_inputs("predict_on_batch", x).x)
 
     def _on_batch(self, step: Callable[..., None], data: Data, return_dict: bool) -> Any:
         """What `step` makes of the data as a single batch."""
         self.objective.reset()
-        step(self, (data.x, data.y, data.sample_weight))
+        step(data.x, data.y, data.sample_weight)
         return _as_asked(self.objective.results(), return_dict)
 
     def _told(

@@ -1,4 +1,4 @@
-"""Activations, cross-entropies, batch normalization and dropout; the formulas stand in `minidl.kernels`."""
+"""Activations, cross-entropies, batch and group normalization, dropout; the formulas stand in `minidl.kernels`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from minidl.autodiff.tensor import (
     check_axis,
     check_broadcast,
     floating,
+    perform,
     promote,
 )
 from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.memory import Array
 
 __all__ = [
-    "batch_normalization", "dropout", "elu", "gelu", "hard_sigmoid", "leaky_relu", "log_softmax", "mish", "prelu",
-    "relu", "rrelu", "selu", "sigmoid", "sigmoid_crossentropy", "silu", "softmax", "softmax_crossentropy", "softplus",
-    "softsign", "sparse_softmax_crossentropy", "standardize", "swish",
+    "batch_normalization", "dropout", "elu", "gelu", "group_normalization", "hard_sigmoid", "leaky_relu", "log_softmax",
+    "mish", "prelu", "relu", "rrelu", "selu", "sigmoid", "sigmoid_crossentropy", "silu", "softmax",
+    "softmax_crossentropy", "softplus", "softsign", "sparse_softmax_crossentropy", "standardize", "swish",
 ]  # fmt: skip
 
 
@@ -153,12 +155,16 @@ def sparse_softmax_crossentropy(logits: TensorLike, labels: TensorLike) -> Tenso
             f"{logits.shape}, got {labels.shape}"
         )
     classes = logits.shape[-1]
-    if labels.size and not (labels.data.min() >= 0 and labels.data.max() < classes):
-        raise ArgumentError(
-            f"sparse_softmax_crossentropy: expected labels from 0 to {classes - 1}, got {labels.data.min()} to "
-            f"{labels.data.max()}"
-        )
+    perform(_check_labels, labels, classes)
     return apply(kernels.SparseSoftmaxCrossentropy(), logits, labels)
+
+
+def _check_labels(labels: Array, classes: int) -> None:
+    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        raise ArgumentError(
+            f"sparse_softmax_crossentropy: expected labels from 0 to {classes - 1}, got {labels.min()} to "
+            f"{labels.max()}"
+        )
 
 
 def sigmoid_crossentropy(logits: TensorLike, targets: TensorLike) -> Tensor:
@@ -192,6 +198,23 @@ def standardize(
     x, gamma, beta, mean, variance = promote(floating(x), gamma, beta, mean, variance)
     kept = _kept_axes("standardize", x, axis, gamma, beta, mean, variance)
     return apply(kernels.Standardization(epsilon, kept), x, gamma, beta, mean, variance)
+
+
+def group_normalization(
+    x: TensorLike, gamma: TensorLike, beta: TensorLike, groups: int, axis: int = -1, epsilon: float = 1e-3
+) -> Tensor:
+    """y = γ(x − μ)/√(σ² + ε) + β with the mean and biased variance of each sample and group of channels.
+
+    The channels, on `axis`, are cut into `groups` equal parts; γ and β are one number for each channel.
+    """
+    x, gamma, beta = promote(floating(x), gamma, beta)
+    (channel,) = _kept_axes("group_normalization", x, int(axis), gamma, beta)
+    if channel == 0 or groups < 1 or x.shape[channel] % groups:
+        raise ShapeError(
+            f"group_normalization: expected an axis after the batch to cut into equal parts, got axis {axis} of "
+            f"{x.shape} and {groups} groups"
+        )
+    return apply(kernels.GroupNormalization(groups, epsilon, channel), x, gamma, beta)
 
 
 def _kept_axes(name: str, x: Tensor, axis: int | Sequence[int], *parameters: Tensor) -> tuple[int, ...]:

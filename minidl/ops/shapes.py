@@ -21,11 +21,13 @@ from minidl.autodiff.tensor import (
     check_broadcast,
     constant,
     matmul,
+    perform,
     plain,
     promote,
     reshape,
 )
 from minidl.errors import ArgumentError, DTypeError, ShapeError
+from minidl.memory import Array
 
 __all__ = [
     "arange", "argsort", "broadcast_to", "cast", "concatenate", "convert_to_numpy", "convert_to_tensor", "dot",
@@ -78,12 +80,14 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: npt.
 
 def zeros_like(x: TensorLike, dtype: npt.DTypeLike | None = None) -> Tensor:
     """Zeros of the shape of `x`, and of its dtype by default."""
-    return constant(np.zeros_like(as_tensor(x).data, dtype))
+    tensor = as_tensor(x)
+    return constant(np.zeros(tensor.shape, dtype or tensor.dtype))
 
 
 def ones_like(x: TensorLike, dtype: npt.DTypeLike | None = None) -> Tensor:
     """Ones of the shape of `x`, and of its dtype by default."""
-    return constant(np.ones_like(as_tensor(x).data, dtype))
+    tensor = as_tensor(x)
+    return constant(np.ones(tensor.shape, dtype or tensor.dtype))
 
 
 def stop_gradient(x: TensorLike) -> Tensor:
@@ -175,12 +179,17 @@ def ravel(x: TensorLike) -> Tensor:
     return reshape(x, (x.size,))
 
 
+def _shaped_like(x: Tensor) -> Array:
+    """An array without memory of the same shape, to ask NumPy for shapes."""
+    return np.broadcast_to(np.int8(0), x.shape)
+
+
 def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
     """y = x with a new axis of size 1 at each place of `axis`."""
     x = as_tensor(x)
     many = (axis,) if isinstance(axis, int) else tuple(axis)
     check_axis(many, x.ndim + len(many))
-    return apply(kernels.Reshape(np.expand_dims(x.data, many).shape), x)
+    return apply(kernels.Reshape(np.expand_dims(_shaped_like(x), many).shape), x)
 
 
 def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> Tensor:
@@ -191,7 +200,7 @@ def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> Tensor:
     check_axis(axes, x.ndim)
     if any(x.shape[a] != 1 for a in axes):
         raise ShapeError(f"squeeze: expected axes of size 1, got axis={axis} for shape {x.shape}")
-    return apply(kernels.Reshape(np.squeeze(x.data, axes).shape), x)
+    return apply(kernels.Reshape(np.squeeze(_shaped_like(x), axes).shape), x)
 
 
 def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
@@ -328,11 +337,15 @@ def _positions(name: str, indices: TensorLike, length: int) -> Tensor:
         if tensor.size:
             raise DTypeError(f"{name}: expected integer indices, got dtype {tensor.dtype}")
         tensor = cast(tensor, np.int64)
-    if tensor.size and not (-length <= tensor.data.min() and tensor.data.max() < length):
-        raise ShapeError(
-            f"{name}: expected indices from {-length} to {length - 1}, got {tensor.data.min()} to {tensor.data.max()}"
-        )
+    perform(_check_positions, name, tensor, length)
     return tensor
+
+
+def _check_positions(name: str, indices: Array, length: int) -> None:
+    if indices.size and not (-length <= indices.min() and indices.max() < length):
+        raise ShapeError(
+            f"{name}: expected indices from {-length} to {length - 1}, got {indices.min()} to {indices.max()}"
+        )
 
 
 def sort(x: TensorLike, axis: int = -1) -> Tensor:

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autodiff.tensor import plain
+from minidl.autodiff.tensor import Tensor, cast, constant, plain
 from minidl.errors import ArgumentError, DTypeError, MiniDLWarning, ShapeError
 from minidl.layers.variable import Variable
-from minidl.memory import Array
 
 
-def fitting(owner: str, gradients: Sequence[Any], variables: Sequence[Any]) -> list[tuple[Array, Variable]]:
-    """The gradients, arrays of the shapes and dtypes of their variables, each with its variable.
+def fitting(owner: str, gradients: Sequence[Any], variables: Sequence[Any]) -> list[tuple[Tensor, Variable]]:
+    """The gradients, tensors of the shapes and dtypes of their variables, each with its variable.
 
     Variables whose gradient is None are left out, with a warning that names them. Errors speak in the name of `owner`.
     """
@@ -28,14 +27,14 @@ def fitting(owner: str, gradients: Sequence[Any], variables: Sequence[Any]) -> l
             f"{owner}: no gradients for any variable: does the loss depend on {', '.join(missing)}, "
             "and was it computed on the tape?"
         )
-    given = [(_as_array(owner, g, v), v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+    given = [(_as_fitting(owner, g, v), v) for g, v in zip(gradients, variables, strict=True) if g is not None]
     if missing:
         warnings.warn(
             f"{owner}: no gradients for {', '.join(missing)}: the loss does not depend on them, they stay as they are",
             MiniDLWarning,
             stacklevel=3,
         )
-    return _unshared(given)
+    return given
 
 
 def _check_variables(owner: str, variables: Sequence[Any]) -> None:
@@ -53,23 +52,12 @@ def _check_variables(owner: str, variables: Sequence[Any]) -> None:
         raise ArgumentError(f"{owner}: a variable comes twice, add its gradients: {paths}")
 
 
-def _as_array(owner: str, gradient: Any, variable: Variable) -> Array:
-    """The gradient as an array of the variable's shape and dtype."""
-    g = np.asarray(plain(gradient))
+def _as_fitting(owner: str, gradient: Any, variable: Variable) -> Tensor:
+    """The gradient as a tensor of the variable's shape and dtype."""
+    g = gradient if isinstance(gradient, Tensor) else constant(np.asarray(plain(gradient)))
     if g.shape != variable.shape:
         expected = f"must have its shape, {variable.shape}"
         raise ShapeError(f"{owner}: the gradient of {variable.path!r} {expected}, got {g.shape}")
     if g.dtype.kind not in "fiu":
         raise DTypeError(f"{owner}: the gradient of {variable.path!r} must be real, got {g.dtype}")
-    return g.astype(variable.dtype, copy=False)
-
-
-def _unshared(pairs: list[tuple[Array, Variable]]) -> list[tuple[Array, Variable]]:
-    """The pairs, gradients copied that lie in a variable's own memory and would change while the step is taken."""
-    owned = {id(_holder(variable.data)) for _, variable in pairs}
-    return [(g.copy() if id(_holder(g)) in owned else g, variable) for g, variable in pairs]
-
-
-def _holder(array: Array) -> object:
-    """What holds the memory of the array."""
-    return array if array.base is None else array.base
+    return cast(g, variable.dtype)

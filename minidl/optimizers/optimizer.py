@@ -15,14 +15,16 @@ from typing import Any, Self, TypedDict
 
 import numpy as np
 
+from minidl.autodiff.graph import new_generation
 from minidl.autodiff.tape import GradientTape
-from minidl.autodiff.tensor import Tensor
+from minidl.autodiff.tensor import Tensor, perform
 from minidl.checks import number
 from minidl.configurable import Configurable
 from minidl.errors import AbstractMethodError, ArgumentError, MiniDLWarning, unknown_name
 from minidl.layers.variable import Variable
 from minidl.memory import Array
 from minidl.optimizers import clipping, schedules
+from minidl.optimizers.flat import Block, runs
 from minidl.optimizers.gradients import fitting
 from minidl.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
@@ -86,6 +88,8 @@ class Optimizer(Configurable):
         self.clipnorm, self.clipvalue, self.global_clipnorm = (given.get(argument) for argument in limits)
         self.iterations = self._state("iteration", 0, "int64")
         self._slots: dict[Variable, dict[str, Variable]] = {}
+        self._blocks: dict[Variable, Block] = {}
+        self._steps: dict[tuple[Variable, ...], _Step] = {}
         self._excluded: list[Variable] = []
         self._excluded_names: list[str] = []
         self._learning_rate = self._new_rate(self._in_new_spelling(learning_rate, old) if old else learning_rate)
@@ -146,13 +150,27 @@ class Optimizer(Configurable):
         return bool(self._slots)
 
     def build(self, variables: Iterable[Variable]) -> None:
-        """Make the slots of those variables that have none yet."""
+        """Make the slots of those variables that have none yet, and lay all that belongs together side by side."""
+        new: dict[Any, list[Variable]] = {}
         for variable in variables:
-            own = self._slots.setdefault(variable, {})
-            for slot, start in self.slots().items():
-                if slot not in own:
-                    name = f"{variable.path.replace('/', '_')}_{slot}"
-                    own[slot] = self._state(name, np.full(variable.shape, start, variable.dtype), variable.dtype)
+            if variable not in self._blocks:
+                new.setdefault(variable.dtype, []).append(variable)
+        for together in new.values():
+            block = Block(together)
+            for variable in together:
+                self._blocks[variable], self._slots[variable] = block, {}
+        for block in dict.fromkeys(self._blocks.values()):
+            self._complete(block)
+
+    def _complete(self, block: Block) -> None:
+        """Give a block the slots that it lacks: all at first, and later those of an argument that has been changed."""
+        for name, start in self.slots().items():
+            if name not in block.slots:
+                block.add_slot(name, start)
+                for variable in block.places:
+                    slot = self._state(f"{variable.path.replace('/', '_')}_{name}", 0, variable.dtype)
+                    slot.data = block.view(block.slots[name], variable)
+                    self._slots[variable][name] = slot
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """`apply` for pairs of a gradient and a variable; returns `iterations`, the number of steps done."""
@@ -179,23 +197,14 @@ class Optimizer(Configurable):
         pairs = fitting(type(self).__name__, list(grads), variables)
         if not pairs:
             return
-        learning_rate = self._current_rate()
         self.build(variables)
-        self._step(pairs, learning_rate)
-
-    def _step(self, pairs: list[tuple[Array, Variable]], learning_rate: float) -> None:
-        """Change the variables by their gradients, which are known to fit them, and count the step."""
-        gradients = self.clip([g for g, _ in pairs])
-        coefficients = self.coefficients(learning_rate, int(self.iterations) + 1)
-        names = self.slots()
-        for g, (_, variable) in zip(gradients, pairs, strict=True):
-            w = variable.data
-            if self.weight_decay is not None and self.decays(variable):
-                # Not w *= 1 − η·λ: in float32 that rounds the decay, typically 1e-6, to a multiple of 6e-8.
-                w -= (self.weight_decay * learning_rate) * w
-            self.update(w, g, *coefficients, **{name: self._slots[variable][name].data for name in names})
-            variable.version += 1
-        self.iterations.assign_add(1)
+        chosen = tuple(variable for _, variable in pairs)
+        step = self._steps.get(chosen)
+        if step is None:
+            step = self._steps[chosen] = _Step(self, chosen)
+        clipped = (self.clipvalue, self.clipnorm, self.global_clipnorm) != (None, None, None)
+        # Clipping writes to where the gradients are gathered, so they must not live there from the start.
+        perform(step.take, *(g for g, _ in pairs), into=None if clipped else step.gradients)
 
     def minimize(self, loss: Callable[[], Tensor], var_list: Sequence[Variable]) -> Tensor:
         """Take one step down the gradient of `loss()` with respect to the variables; returns the loss before it."""
@@ -224,6 +233,8 @@ class Optimizer(Configurable):
         if isinstance(var_names, str):
             raise ArgumentError(f"exclude_from_weight_decay: var_names must be a list of strings, got {var_names!r}")
         self._excluded, self._excluded_names = list(var_list or []), list(var_names or [])
+        self._steps.clear()
+        new_generation()
 
     def decays(self, variable: Variable) -> bool:
         """Whether weight decay, if there is any, reaches the variable."""
@@ -312,3 +323,38 @@ class Optimizer(Configurable):
     def _warn_of_old_spelling(self, old: str, new: str, stacklevel: int = 5) -> None:
         """Warn whoever called the constructor, five frames up, or got or set the attribute."""
         warnings.warn(f"{type(self).__name__}: {old} is now spelled {new}", MiniDLWarning, stacklevel=stacklevel)
+
+
+class _Step:
+    """The steps of an optimizer on one set of variables."""
+
+    def __init__(self, optimizer: Optimizer, variables: tuple[Variable, ...]) -> None:
+        homes = [(optimizer._blocks[v], v) for v in variables]
+        self._optimizer = optimizer
+        self._homes = homes
+        self._runs = runs(homes, optimizer.decays)
+        self.gradients = [block.gradient_of[v] for block, v in homes]
+
+    def take(self, *gradients: Array) -> None:
+        """Change the variables by their gradients, which are known to fit them, and count the step."""
+        optimizer = self._optimizer
+        learning_rate = optimizer._current_rate()
+        for own, g in zip(self.gradients, optimizer.clip(list(gradients)), strict=True):
+            if g is not own:
+                np.copyto(own, g)
+        for block, variable in self._homes:
+            block.house(variable)
+            variable.version += 1
+        coefficients = optimizer.coefficients(learning_rate, int(optimizer.iterations) + 1)
+        names = optimizer.slots()
+        for run in self._runs:
+            optimizer._complete(run.block)
+            slots = {name: run.block.slots[name] for name in names}
+            for piece in run.pieces():
+                w = run.block.values[piece]
+                if optimizer.weight_decay is not None and run.decays:
+                    # Not w *= 1 − η·λ: in float32 that rounds the decay, typically 1e-6, to a multiple of 6e-8.
+                    w -= (optimizer.weight_decay * learning_rate) * w
+                of_piece = {name: slot[piece] for name, slot in slots.items()}
+                optimizer.update(w, run.block.gradients[piece], *coefficients, **of_piece)
+        optimizer.iterations.assign_add(1)

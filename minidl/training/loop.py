@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from minidl.autodiff import no_grad
+from minidl.autodiff.tensor import plain
 from minidl.callbacks import CallbackList
 from minidl.errors import MiniDLError, ShapeError
 from minidl.memory import Array
-from minidl.training.data import Batch, Data
-from minidl.training.step import predict_step, test_step, train_step
+from minidl.training.data import Data
 
 
 def rehearse(model: Any, where: str, data: Data, size: int) -> None:
@@ -29,7 +29,7 @@ def rehearse(model: Any, where: str, data: Data, size: int) -> None:
             if y_pred.shape[:1] != x.shape[:1]:
                 raise ShapeError(f"{model.name!r} made outputs of shape {y_pred.shape} of {len(x)} samples")
             loss = objective(y, y_pred, sample_weight)
-        objective.update(loss, y, y_pred, sample_weight)
+        objective.update(*plain((loss, y, y_pred, sample_weight)))
         # Every target, not only those of the first batch.
         objective.loss.check(data.y, np.broadcast_to(y_pred.data[:1], (len(data), *y_pred.shape[1:])))
     except MiniDLError as error:
@@ -59,7 +59,7 @@ def fit(
     logs: dict[str, Any] = {}
     for epoch in epochs:
         callbacks("on_epoch_begin", epoch, {})
-        logs = _epoch(model, islice(batches, steps), train_step, callbacks, "train")
+        logs = _epoch(model, islice(batches, steps), model.steps.train, callbacks, "train")
         if validation is not None and (epoch + 1) % validation_freq == 0:
             results = evaluate(model, validation, callbacks, validation_batch_size)
             logs |= {f"val_{name}": value for name, value in sorted(results.items())}
@@ -72,24 +72,31 @@ def fit(
 def evaluate(model: Any, data: Data, callbacks: CallbackList, batch_size: int) -> dict[str, Any]:
     """The loss and metrics over the data, the loss first."""
     callbacks("on_test_begin", {})
-    logs = _epoch(model, data.batches(batch_size), test_step, callbacks, "test")
+    logs = _epoch(model, data.batches(batch_size), model.steps.test, callbacks, "test")
     results: dict[str, Any] = model.objective.results()
     callbacks("on_test_end", logs)
     return results
 
 
-def _epoch(model: Any, batches: Any, step: Callable[[Any, Batch], None], callbacks: CallbackList, kind: str) -> Any:
+def _epoch(model: Any, batches: Any, step: Callable[..., None], callbacks: CallbackList, kind: str) -> dict[str, Any]:
     """One pass over the batches; the loss and metrics of all of them, in alphabetical order."""
     model.objective.reset()
-    logs: dict[str, Any] = {}
+    begin, end = callbacks.hook(f"on_{kind}_batch_begin"), callbacks.hook(f"on_{kind}_batch_end")
     for k, batch in enumerate(batches):
-        callbacks(f"on_{kind}_batch_begin", k, {})
-        step(model, batch)
-        logs = dict(sorted(model.objective.results().items()))
-        callbacks(f"on_{kind}_batch_end", k, logs)
+        for callback in begin:
+            callback(k, {})
+        step(*batch)
+        if end:
+            logs = _logs(model)
+            for callback in end:
+                callback(k, logs)
         if kind == "train" and model.stop_training:
             break
-    return logs
+    return _logs(model)
+
+
+def _logs(model: Any) -> dict[str, Any]:
+    return dict(sorted(model.objective.results().items()))
 
 
 def predict(model: Any, data: Data, callbacks: CallbackList, batch_size: int) -> Array:
@@ -98,7 +105,7 @@ def predict(model: Any, data: Data, callbacks: CallbackList, batch_size: int) ->
     parts = []
     for k, batch in enumerate(data.batches(batch_size)):
         callbacks("on_predict_batch_begin", k, {})
-        parts.append(predict_step(model, batch))
+        parts.append(model.steps.predict(batch[0]))
         callbacks("on_predict_batch_end", k, {"outputs": parts[-1]})
     callbacks("on_predict_end", {})
     return np.concatenate(parts)

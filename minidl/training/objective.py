@@ -48,16 +48,16 @@ class Objective:
             raise ShapeError(f"the loss {self.loss!r} gave {value!r} instead of one number")
         return value
 
-    def update(self, loss: Tensor, y: Array, y_pred: Tensor, sample_weight: Array | None) -> None:
+    def update(self, loss: Array, y: Array, y_pred: Array, sample_weight: Array | None) -> None:
         """Add a batch to the running means."""
         if len(self._metrics) < len(self.asked):
             self._metrics = {
                 name: (metrics.for_output(identifier, y.shape, y_pred.shape), weighted)
                 for name, (identifier, weighted) in self.asked.items()
             }
-        self._mean_loss.update_state(loss.data, sample_weight=len(y))
+        self._mean_loss.update_state(loss, sample_weight=len(y))
         for metric, weighted in self._metrics.values():
-            metric.update_state(y, y_pred.data, sample_weight=sample_weight if weighted else None)
+            metric.update_state(y, y_pred, sample_weight=sample_weight if weighted else None)
 
     def results(self) -> dict[str, Any]:
         """The loss and the metrics so far, the loss first."""

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from minidl.autodiff import GradientTape, no_grad
-from minidl.memory import Array
-from minidl.training.data import Batch
+from minidl.autodiff.tensor import perform, plain
+from minidl.autodiff.tracing import Function
 
 
-def train_step(model: Any, batch: Batch) -> None:
+def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
     """Change the model's trainable variables by one step of its optimizer against the gradient of the loss."""
-    x, y, sample_weight = batch
     variables = model.trainable_variables
     with GradientTape() as tape:
         y_pred = model(x, training=True)
         loss = model.objective(y, y_pred, sample_weight)
     # A metric that raises an error does so before anything is learned.
-    model.objective.update(loss, y, y_pred, sample_weight)
+    perform(model.objective.update, loss, y, y_pred, sample_weight)
     gradients = tape.gradient(loss, variables)
     model.optimizer.apply(gradients, variables)
 
 
-def test_step(model: Any, batch: Batch) -> None:
+def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
     """Add a batch to the running means of loss and metrics; nothing is learned."""
-    x, y, sample_weight = batch
     with no_grad():
         y_pred = model(x, training=False)
         loss = model.objective(y, y_pred, sample_weight)
-    model.objective.update(loss, y, y_pred, sample_weight)
+    perform(model.objective.update, loss, y, y_pred, sample_weight)
 
 
-def predict_step(model: Any, batch: Batch) -> Array:
+def predict_step(model: Any, x: Any) -> Any:
     """The outputs for a batch."""
     with no_grad():
-        outputs: Array = model(batch[0], training=False).data
-    return outputs
+        return model(x, training=False)
+
+
+class Steps:
+    """The three steps of a model, recorded and replayed (see `minidl.function`) unless they are to run `eagerly`."""
+
+    def __init__(self, model: Any, eagerly: bool = False) -> None:
+        own = [functools.partial(step, model) for step in (train_step, test_step, predict_step)]
+        self.train, self.test, self._predict = own if eagerly else map(Function, own)
+
+    def predict(self, x: Any) -> Any:
+        """The outputs for a batch, as arrays."""
+        return plain(self._predict(x))
