@@ -9,6 +9,8 @@ the lines that somebody would write by hand. Sizes are those of an MLP on Fashio
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +28,7 @@ B = rng.standard_normal(300, np.float32)
 LOGITS = rng.standard_normal((128, 10), np.float32)
 LABELS = rng.integers(0, 10, 128)
 IMAGES = rng.standard_normal((32, 14, 14, 32), np.float32)
+FILTERS = rng.standard_normal((3, 3, 32, 32), np.float32)
 GAMMA, BETA = np.ones(784, np.float32), np.zeros(784, np.float32)
 
 
@@ -76,6 +79,29 @@ FORWARD: dict[str, tuple[kernels.Kernel, tuple[np.ndarray, ...], Callable[..., A
 }
 
 
+def windows_product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).transpose(0, 1, 2, 4, 5, 3)
+    return (windows.reshape(-1, w[..., 0].size) @ w.reshape(-1, w.shape[-1])).reshape(*x.shape[:3], w.shape[-1])
+
+
+def max_of_four(x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), 7, 2, 7, 2, -1).max(axis=(2, 4))
+
+
+FORWARD |= {
+    "affine": (kernels.Affine(), (X, W, B), lambda x, w, b: x @ w + b),
+    "crossentropy of probabilities": (
+        kernels.SparseCrossentropy(),
+        (softmax(LOGITS), LABELS),
+        lambda p, y: -np.log(np.clip(p[np.arange(len(y)), y] / p.sum(axis=-1), 1e-7, 1 - 1e-7)),
+    ),
+    "convolution": (kernels.Convolution((1, 1), (1, 1), ((1, 1), (1, 1)), 1), (IMAGES, FILTERS), windows_product),
+    "winograd": (kernels.WinogradConvolution(), (IMAGES, FILTERS), windows_product),
+    "max pooling": (kernels.MaxPooling((2, 2), (2, 2), ((0, 0), (0, 0))), (IMAGES,), max_of_four),
+}
+
+
 def matmul_backward(dy: np.ndarray) -> tuple[np.ndarray, ...]:
     return dy @ W.T, X.T @ dy
 
@@ -116,6 +142,27 @@ def test_backward(benchmark: Any, name: str, side: str) -> None:
     dy = dys if isinstance(y, tuple) else dys[0]
     plain = BACKWARD[name]
     benchmark(in_arena(lambda arena: kernel.backward(arena, dy, saved)) if side == "kernel" else lambda: plain(dys[0]))
+
+
+# How many times as long as the plain formulation a kernel may take. Most take less time than that; small arrays cost a
+# kernel some microseconds for its memory, and a busy machine takes its share.
+SLOWEST = 4.0
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_no_kernel_is_much_slower_than_the_plain_formulation(name: str) -> None:
+    """A guard against regressions: the fastest of many short turns, of which one suffices."""
+    kernel, inputs, plain = FORWARD[name]
+    sides = in_arena(lambda arena: kernel.forward(arena, *inputs)), lambda: plain(*inputs)
+    fastest = [math.inf, math.inf]
+    for turn in range(200):
+        for k, run in enumerate(sides):
+            start = time.thread_time_ns()
+            run()
+            fastest[k] = min(fastest[k], time.thread_time_ns() - start)
+        if turn >= 10 and fastest[0] < SLOWEST * fastest[1]:
+            return
+    raise AssertionError(f"{name}: {fastest[0] / fastest[1]:.1f} times as long as in plain NumPy")
 
 
 def in_arena(run: Callable[[Arena], Any]) -> Callable[[], Any]:

@@ -5,6 +5,7 @@ The public names are those of Keras 3: `import minidl as keras` is meant to work
 
 from minidl import (
     activations,
+    augmentation,
     callbacks,
     config,
     datasets,
@@ -32,12 +33,15 @@ from minidl.autodiff import (
     value_and_grad,
     vjp,
 )
+from minidl.autodiff.tracing import function
 from minidl.initializers import Initializer
 from minidl.layers import Input, Layer, Variable
+from minidl.layers.symbolic import KerasTensor
 from minidl.losses import Loss
 from minidl.metrics import Metric
 from minidl.models import Model, Sequential
 from minidl.optimizers import Optimizer
+from minidl.profiling import profile
 
 __version__ = "0.1.0"
 
@@ -45,6 +49,7 @@ __all__ = [
     "GradientTape",
     "Initializer",
     "Input",
+    "KerasTensor",
     "Layer",
     "Loss",
     "Metric",
@@ -54,10 +59,12 @@ __all__ = [
     "Tensor",
     "Variable",
     "activations",
+    "augmentation",
     "callbacks",
     "config",
     "datasets",
     "errors",
+    "function",
     "grad",
     "gradcheck",
     "hessian",
@@ -72,6 +79,7 @@ __all__ = [
     "no_grad",
     "ops",
     "optimizers",
+    "profile",
     "random",
     "utils",
     "value_and_grad",

@@ -11,7 +11,7 @@ import importlib
 import warnings
 from collections.abc import Iterable, Mapping
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -58,6 +58,14 @@ class NotDifferentiableError(MiniDLError, TypeError):
 
 class GraphError(MiniDLError, RuntimeError):
     """The graph of operations cannot be walked backwards as asked."""
+
+
+class SymbolicError(MiniDLError, TypeError):
+    """The values of a symbolic tensor are asked for: it has none until the model that it is part of is called."""
+
+    def __init__(self, message: str, tensor: Any = None) -> None:
+        super().__init__(message)
+        self.tensor = tensor
 
 
 class GradcheckError(MiniDLError, AssertionError):

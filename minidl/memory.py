@@ -128,7 +128,8 @@ def allocate(requests: Sequence[Request]) -> list[Array]:
     arrays = []
     for request, block in zip(requests, blocks, strict=True):
         if request.place is not None:
-            arrays.append(request.place.reshape(request.shape))
+            same = request.place.shape == request.shape
+            arrays.append(request.place if same else request.place.reshape(request.shape))
         else:
             arrays.append(memory[block][: request.nbytes].view(request.dtype).reshape(request.shape))
     return arrays

@@ -24,7 +24,7 @@ def images(count, seed, classes=4):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, count).astype(np.uint8)
     labels[:classes] = range(classes)
-    return (60 * labels[:, None, None] + rng.integers(0, 60, (count, 5, 5))).astype(np.uint8), labels
+    return (60 * labels[:, None, None] + rng.integers(0, 60, (count, 8, 8))).astype(np.uint8), labels
 
 
 @pytest.fixture
@@ -50,6 +50,21 @@ def drawn(monkeypatch):
     return drawn
 
 
+@pytest.fixture
+def seen(monkeypatch):
+    """What `fit` is asked to do, which then does not happen, as if by Ctrl-C."""
+    seen = {}
+
+    def fit(model, x, y, **options):
+        seen.update(options, model=model, x=x, y=y, optimizer=model.optimizer)
+        raise KeyboardInterrupt
+
+    compile = keras.Model.compile
+    monkeypatch.setattr(keras.Model, "compile", lambda *args, **kw: (seen.update(kw), compile(*args, **kw)))
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    return seen
+
+
 def run(*arguments):
     return cli.main(["train", "fashion_mnist", "--epochs", "1", *arguments])
 
@@ -71,9 +86,10 @@ class TestTrain:
         assert sorted(path.name for path in folder.iterdir()) == ["history.csv", "model.minidl"]
 
     @pytest.mark.parametrize("dataset", list(cli.DATASETS))
-    def test_every_data_set(self, dataset, tmp_path):
-        assert cli.main(["train", dataset, "--epochs", "1", "--quiet"]) == 0
-        assert (tmp_path / "output" / f"{dataset}-bn" / "model.minidl").exists()
+    @pytest.mark.parametrize("network", ["bn", "cnn"])
+    def test_every_data_set(self, dataset, network, tmp_path):
+        assert cli.main(["train", dataset, "--model", network, "--epochs", "1", "--quiet"]) == 0
+        assert (tmp_path / "output" / f"{dataset}-{network}" / "model.minidl").exists()
 
     def test_labels_may_be_a_column(self, monkeypatch):
         """As those of CIFAR-10 are."""
@@ -81,6 +97,7 @@ class TestTrain:
         data = (x, y[:, None]), (x_test, y_test[:, None])
         monkeypatch.setattr(cli.DATASETS["cifar10"], "load_data", lambda: data)
         assert cli.main(["train", "cifar10", "--epochs", "1", "--quiet"]) == 0
+        assert cli.main(["train", "cifar10", "--epochs", "1", "--quiet", "--label-smoothing", "0.1"]) == 0
 
     def test_shows_a_bar_for_every_epoch_and_says_where_the_results_are(self, capsys, drawn):
         assert run("--epochs", "2") == 0
@@ -105,7 +122,7 @@ class TestTrain:
         folder = "output/fashion_mnist-bn"
         accuracy = re.search(r"test accuracy +(\S+)", capsys.readouterr().out)[1]
         x_test, y_test = images(40, 2)
-        found = load_model(f"{folder}/model.minidl").evaluate(np.float32(x_test) / np.float32(255), y_test, verbose=0)
+        found = load_model(f"{folder}/model.minidl").evaluate(x_test, y_test, verbose=0)
         assert f"{found[1]:.4f}" == accuracy
         with open(f"{folder}/history.csv", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -118,21 +135,72 @@ class TestTrain:
         lines = capsys.readouterr().out.splitlines()
         assert [line.split("  ")[0] for line in lines] == ["test accuracy", *RESULTS]
 
-    def test_options_reach_the_training(self, monkeypatch):
-        seen = {}
-        original = keras.Sequential.fit
-
-        def fit(model, *arguments, **options):
-            seen.update(options, optimizer=model.optimizer)
-            return original(model, *arguments, **options)
-
-        monkeypatch.setattr(keras.Sequential, "fit", fit)
+    def test_options_reach_the_training(self, seen):
         options = {"--epochs": "3", "--batch-size": "7", "--optimizer": "sgd", "--learning-rate": "0.25"}
-        assert run(*chain(*options.items()), "--quiet") == 0
+        assert run(*chain(*options.items()), "--quiet") == 130
         assert (seen["epochs"], seen["batch_size"], seen["verbose"]) == (3, 7, 0)
         assert type(seen["optimizer"]) is keras.optimizers.SGD
         assert float(seen["optimizer"].learning_rate) == 0.25
         assert len(seen["validation_data"][0]) == 8
+
+    def test_a_dense_network_is_trained_by_adam(self, seen):
+        assert cli.main(["train", "fashion_mnist", "--quiet"]) == 130
+        assert (seen["epochs"], seen["batch_size"]) == (10, 32)
+        assert type(seen["optimizer"]) is keras.optimizers.Adam
+        assert float(seen["optimizer"].learning_rate) == 0.001
+        assert seen["loss"] == "sparse_categorical_crossentropy"
+        assert (seen["callbacks"], seen["augment"]) == ([], None)
+
+    @pytest.mark.parametrize("network", ["cnn", "resnet9", "resnet20"])
+    def test_a_convolutional_one_by_its_recipe(self, seen, network):
+        assert cli.main(["train", "fashion_mnist", "--quiet", "--model", network]) == 130
+        recipe, optimizer = NETWORKS[network].recipe, seen["optimizer"]
+        assert (seen["epochs"], seen["batch_size"]) == (recipe.epochs, recipe.batch_size)
+        assert (type(optimizer), optimizer.momentum, optimizer.nesterov) == (keras.optimizers.SGD, 0.9, True)
+        (cycle,) = seen["callbacks"]
+        assert cycle.max_learning_rate == float(optimizer.learning_rate)
+        assert seen["augment"] is cli.AUGMENTATIONS["fashion_mnist"]
+
+    def test_weight_decay_spares_all_but_the_kernels(self, seen):
+        run("--model", "cnn", "--quiet")
+        decays = {variable.name: seen["optimizer"].decays(variable) for variable in seen["model"].trainable_variables}
+        assert decays == {"kernel": True, "bias": False, "gamma": False, "beta": False}
+
+    def test_options_of_a_convolutional_network_reach_a_dense_one(self, seen):
+        run("--schedule", "onecycle", "--augment", "--label-smoothing", "0.2", "--learning-rate", "0.5", "--quiet")
+        assert [callback.max_learning_rate for callback in seen["callbacks"]] == [0.5]
+        assert seen["augment"] is cli.AUGMENTATIONS["fashion_mnist"]
+        assert type(seen["loss"]) is keras.losses.CategoricalCrossentropy
+        assert seen["loss"].label_smoothing == 0.2
+
+    def test_and_the_other_way_round(self, seen):
+        run("--model", "cnn", "--schedule", "constant", "--no-augment", "--label-smoothing", "0", "--quiet")
+        assert (seen["callbacks"], seen["augment"]) == ([], None)
+        assert seen["loss"] == "sparse_categorical_crossentropy"
+
+    def test_the_cycle_has_the_rate_of_the_optimizer_that_was_asked_for(self, seen):
+        run("--model", "cnn", "--optimizer", "nadam", "--quiet")
+        assert [callback.max_learning_rate for callback in seen["callbacks"]] == [0.001]
+
+    def test_labels_are_spread_over_the_classes_for_training_and_counted_as_they_are(self, capsys):
+        """A network that is always right, and always equally sure, is right in all cases."""
+        assert run("--epochs", "15", "--model", "mlp", "--label-smoothing", "0.1", "--learning-rate", "0.01") == 0
+        out = capsys.readouterr().out
+        losses = [float(found) for found in re.findall(r" loss (\d\.\d{4})", out)]
+        least = -(0.925 * np.log(0.925) + 0.075 * np.log(0.025))
+        assert losses[-1] > least
+        assert float(re.search(r"test accuracy +(\S+)", out)[1]) > 0.7
+
+    def test_digits_are_shifted_but_not_mirrored(self, seen):
+        """Each image of a single bright point in the left part: none is to become one in the right part."""
+        x = np.zeros((64, 28, 28), np.uint8)
+        x[:, 14, 4] = 1
+        columns = {}
+        for dataset in ("mnist", "fashion_mnist"):
+            cli.main(["train", dataset, "--model", "cnn", "--quiet"])
+            columns[dataset] = set(np.nonzero(seen["augment"](x, np.random.default_rng(1)))[2])
+        assert columns["mnist"] == {2, 3, 4, 5, 6}
+        assert columns["fashion_mnist"] == columns["mnist"] | {21, 22, 23, 24, 25}
 
     def test_data_dir_is_handed_on(self, asked):
         run("--data-dir", "some/folder", "--quiet")
@@ -144,31 +212,36 @@ class TestTrain:
         assert (tmp_path / "here" / "it is" / "model.minidl").exists()
         assert not (tmp_path / "output").exists()
 
-    def test_a_seed_fixes_everything(self, tmp_path):
+    @pytest.mark.parametrize("network", ["bn", "cnn"])
+    def test_a_seed_fixes_everything(self, network, tmp_path):
+        """Initial weights, the order of the batches, dropout, and how images are shifted."""
+
         def weights(name, seed):
-            run("--quiet", "--seed", seed, "--output", name)
+            run("--model", network, "--quiet", "--seed", seed, "--output", name)
             return load_model(tmp_path / name / "model.minidl").get_weights()
 
         first, again, other = weights("a", "1"), weights("b", "1"), weights("c", "2")
         assert all(map(np.array_equal, first, again))
-        assert not np.array_equal(first[4], other[4])
+        assert not np.array_equal(first[-2], other[-2])
 
-    @pytest.mark.parametrize("network", ["mlp", "selu"])
-    def test_the_network_of_selu_gets_standardized_images_and_the_others_pixels_from_0_to_1(self, monkeypatch, network):
+    @pytest.mark.parametrize("network", ["mlp", "selu", "cnn"])
+    def test_images_stay_bytes_until_the_network_standardizes_them_or_makes_them_0_to_1(self, seen, network):
         """Self-normalization needs mean 0 and standard deviation 1 (Klambauer et al. 2017), those of the training."""
-        seen = {}
-
-        def fit(model, x, y, validation_data, **options):
-            seen.update(train=x, valid=validation_data[0])
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(keras.Sequential, "fit", fit)
         run("--model", network, "--quiet")
         x = images(96, 1)[0]
-        mean, std = (x[:88].mean(), x[:88].std()) if network == "selu" else (0, 255)
-        assert seen["train"].dtype == np.float32
-        np.testing.assert_allclose(seen["train"], (x[:88] - mean) / std, atol=1e-5)
-        np.testing.assert_allclose(seen["valid"], (x[88:] - mean) / std, atol=1e-5)
+        assert seen["x"].dtype == seen["validation_data"][0].dtype == np.uint8
+        normalization = next(layer for layer in seen["model"].layers if isinstance(layer, keras.layers.Normalization))
+        mean, std = (0, 255) if network == "mlp" else (x[:88].mean(), x[:88].std())
+        np.testing.assert_allclose(normalization(x), (x - mean) / std, atol=1e-5)
+
+    def test_colors_are_standardized_each_by_itself(self, seen, monkeypatch):
+        rng = np.random.default_rng(1)
+        x = rng.integers(0, [50, 100, 256], (600, 8, 8, 3)).astype(np.uint8)
+        data = (x, rng.integers(0, 4, (600, 1))), (x[:40], np.zeros((40, 1), int))
+        monkeypatch.setattr(cli.DATASETS["cifar10"], "load_data", lambda: data)
+        cli.main(["train", "cifar10", "--model", "cnn", "--quiet"])
+        mean, std = x[:550].mean(axis=(0, 1, 2)), x[:550].std(axis=(0, 1, 2))
+        np.testing.assert_allclose(seen["model"].layers[1](x), (x - mean) / std, atol=1e-5)
 
 
 @pytest.mark.usefixtures("asked", "drawn")
@@ -220,6 +293,14 @@ class TestErrors:
             (["--optimizer", "adm"], "minidl: Unknown optimizer 'adm': did you mean 'adam'"),
             (["--learning-rate", "-1"], "minidl: Adam: learning_rate must be a number ≥ 0, got -1.0"),
             (["--learning-rate", "nan"], "minidl: Adam: learning_rate must be a number ≥ 0, got nan"),
+            (
+                ["--label-smoothing", "1.5"],
+                "minidl: CategoricalCrossentropy: expected label_smoothing from 0 to 1, got 1.5",
+            ),
+            (
+                ["--schedule", "onecycle", "--learning-rate", "0"],
+                "minidl: OneCycle: max_learning_rate must be a number > 0, got 0.0",
+            ),
             (["--seed", "-1"], "minidl: set_random_seed: expected an integer ≥ 0, got -1"),
         ],
     )
@@ -238,7 +319,9 @@ class TestErrors:
             (["test"], "argument COMMAND: invalid choice: 'test' (choose from train)"),
             (["train"], "the following arguments are required: DATASET"),
             (["train", "fasion"], "argument DATASET: invalid choice: 'fasion'"),
-            (["train", "mnist", "--model", "cnn"], "argument --model: invalid choice: 'cnn'"),
+            (["train", "mnist", "--model", "vgg"], "argument --model: invalid choice: 'vgg'"),
+            (["train", "mnist", "--schedule", "twocycle"], "argument --schedule: invalid choice: 'twocycle'"),
+            (["train", "mnist", "--label-smoothing", "x"], "argument --label-smoothing: invalid float value: 'x'"),
             (["train", "mnist", "--epochs", "0"], "argument --epochs: expected a whole number ≥ 1, got '0'"),
             (["train", "mnist", "--epochs", "many"], "argument --epochs: expected a whole number ≥ 1, got 'many'"),
             (["train", "mnist", "--epochs", "1.5"], "argument --epochs: expected a whole number ≥ 1, got '1.5'"),
@@ -274,7 +357,7 @@ class TestErrors:
         assert capsys.readouterr().err == "minidl: train-images.gz: truncated\n"
 
     def test_results_that_cannot_be_written_are_found_before_training(self, monkeypatch, capsys, tmp_path):
-        monkeypatch.setattr(keras.Sequential, "fit", lambda *_, **__: pytest.fail("trained"))
+        monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: pytest.fail("trained"))
         monkeypatch.setattr(os, "access", lambda *_: False)
         assert run("--output", str(tmp_path / "closed")) == 1
         expected = f"minidl: cannot write results into this folder, choose another by --output: {tmp_path}/closed\n"
@@ -282,7 +365,7 @@ class TestErrors:
 
     def test_results_in_place_of_a_file(self, monkeypatch, capsys, tmp_path):
         (tmp_path / "file").write_text("precious")
-        monkeypatch.setattr(keras.Sequential, "fit", lambda *_, **__: pytest.fail("trained"))
+        monkeypatch.setattr(keras.Model, "fit", lambda *_, **__: pytest.fail("trained"))
         assert run("--output", str(tmp_path / "file")) == 1
         assert capsys.readouterr().err == f"minidl: File exists: {tmp_path}/file\n"
         assert (tmp_path / "file").read_text() == "precious"
@@ -344,11 +427,17 @@ class TestHelp:
 
     def test_names_every_option_network_and_data_set(self, capsys):
         text = self.text(capsys, "train")
-        for option in ("model", "epochs", "batch-size", "optimizer", "learning-rate", "seed", "data-dir", "output"):
-            assert re.search(rf"\n  --{option} [A-Z]+ ", text), option
+        with_value = (
+            "model", "epochs", "batch-size", "optimizer", "learning-rate", "schedule", "label-smoothing", "seed",
+            "data-dir", "output",
+        )  # fmt: skip
+        for option in with_value:
+            assert re.search(rf"\n  --{option} [A-Z]+\s", text), option
+        assert "\n  --augment, --no-augment\n" in text
         assert "\n  --quiet " in text
-        for name, (description, _) in NETWORKS.items():
-            assert re.search(rf"\n  {name} +{re.escape(description)}\n", text), name
+        for name, network in NETWORKS.items():
+            recipe = rf"{network.recipe.epochs} +{network.recipe.batch_size}"
+            assert re.search(rf"\n  {name} +{re.escape(network.description)} +{recipe}\n", text), name
         assert all(name in text for name in cli.DATASETS)
 
     def test_the_example_is_right(self, capsys):

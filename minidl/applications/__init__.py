@@ -1,5 +1,5 @@
 """Networks to start from."""
 
-from minidl.applications.networks import NETWORKS, build_network
+from minidl.applications.networks import NETWORKS, Network, Recipe, build_network
 
-__all__ = ["NETWORKS", "build_network"]
+__all__ = ["NETWORKS", "Network", "Recipe", "build_network"]

@@ -17,23 +17,25 @@ import numpy as np
 
 from minidl.errors import GraphError, NotDifferentiableError
 from minidl.kernels import Add, Kernel
-from minidl.memory import Array, Heap
+from minidl.memory import Array, Heap, Memory
 
 if TYPE_CHECKING:
     from minidl.autodiff.tensor import Tensor
-    from minidl.autodiff.tracing import Trace
+    from minidl.autodiff.tracing import Runner, Trace
 
 HEAP = Heap()
 _numbers = itertools.count()
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
-_trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
+_trace: ContextVar[Trace | Runner | None] = ContextVar("trace", default=None)
+# The names of the layer that runs and of those around it, each with a slash behind it; empty outside of layers.
+layer_path: ContextVar[str] = ContextVar("layer_path", default="")
 _generation = 0
 
 
 class Node:
     """One recorded operation, or, with `kernel` None, a leaf: a tensor that gradients are asked for."""
 
-    __slots__ = ("kernel", "number", "parents", "results", "saved", "versions")
+    __slots__ = ("kernel", "number", "parents", "path", "results", "saved", "versions")
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class Node:
         # Kept for kernels with several results only: those that nobody used get a gradient of zeros.
         self.results = results
         self.versions = versions
+        self.path = layer_path.get()
 
 
 # A node and which of its results is meant.
@@ -92,19 +95,23 @@ def new_generation() -> None:
     _generation += 1
 
 
-def active_trace() -> Trace | None:
-    """The trace that notes every kernel as it runs, None where nobody asked for one; see `minidl.autodiff.tracing`."""
+def active_trace() -> Trace | Runner | None:
+    """Who is handed every kernel to run it; None where nobody asked for that. See `minidl.autodiff.tracing`."""
     return _trace.get()
 
 
 @contextmanager
-def tracing(trace: Trace | None) -> Iterator[None]:
-    """Let `trace` run and note every kernel inside a block; None for nobody."""
+def tracing(trace: Trace | Runner | None) -> Iterator[None]:
+    """Let `trace` run every kernel inside a block; None for nobody."""
     token = _trace.set(trace)
     try:
         yield
     finally:
         _trace.reset(token)
+
+
+class AddGradients(Add):
+    """y = a + b, where two gradients of one tensor meet: `Add` by a name that says what it is for."""
 
 
 class SecondDerivative(Kernel):
@@ -163,7 +170,8 @@ def backpropagate(
     def add(output: Output, gradient: Array) -> None:
         if output in gradients:
             both = gradients[output], gradient
-            gradient = Add().forward(HEAP, *both)[0] if trace is None else trace.forward(Add(), both)[0]
+            kernel = AddGradients()
+            gradient = kernel.forward(HEAP, *both)[0] if trace is None else trace.forward(kernel, both)[0]
         gradients[output] = gradient
 
     for output, gradient in targets:
@@ -175,10 +183,11 @@ def backpropagate(
             continue
         _check_versions(node)
         assert node.kernel is not None
+        asked = tuple([parent is not None and parent[0] in useful for parent in node.parents])
         if trace is None:
-            dxs = node.kernel.backward(HEAP, dy, node.saved)
+            dxs = backward(node.kernel, HEAP, dy, node.saved, asked)
         else:
-            dxs = trace.backward(node.kernel, dy, node.saved)
+            dxs = trace.backward(node.kernel, dy, node.saved, asked, node.path)
         for parent, dx in zip(node.parents, dxs, strict=True):
             if parent is not None and dx is not None and parent[0] in useful:
                 add(parent, dx)
@@ -186,6 +195,13 @@ def backpropagate(
             if (node, slot) not in wanted:
                 gradients.pop((node, slot), None)
     return {output: gradient for output, gradient in gradients.items() if output in wanted}
+
+
+def backward(kernel: Kernel, memory: Memory, dy: Any, saved: Any, wanted: tuple[bool, ...]) -> Any:
+    """The gradients of a kernel's inputs; those not `wanted` may be missing."""
+    if kernel.selective:
+        return kernel.backward(memory, dy, saved, wanted)
+    return kernel.backward(memory, dy, saved)
 
 
 def _gradient_of_results(node: Node, gradients: dict[Output, Array]) -> Any:

@@ -82,15 +82,19 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The plain array (not a copy)."""
+        trace = active_trace() if self.assignable else None
+        if trace is not None:
+            # What Python makes of a value that may change cannot be replayed.
+            trace.observed = True
         return self.data
 
     def item(self) -> Any:
         """The single element as a Python number."""
-        return self.data.item()
+        return self.numpy().item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
-        return self.data.tolist()
+        return self.numpy().tolist()
 
     def detach(self) -> Tensor:
         """The same array as a constant."""
@@ -114,7 +118,7 @@ class Tensor:
                 leaf.grad = Tensor(dx) if leaf.grad is None else Tensor(leaf.grad.data + dx)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         operation = _UFUNCS.get(ufunc)
@@ -143,16 +147,16 @@ class Tensor:
         return (self[k] for k in range(len(self)))
 
     def __bool__(self) -> bool:
-        return bool(self.data)
+        return bool(self.numpy())
 
     def __float__(self) -> float:
-        return float(self.data.item())
+        return float(self.item())
 
     def __int__(self) -> int:
-        return int(self.data.item())
+        return int(self.item())
 
     def __index__(self) -> int:
-        return self.data.__index__()
+        return self.numpy().__index__()
 
     def __getitem__(self, index: Any) -> Tensor:
         return apply(kernels.GetItem(plain(index)), self)

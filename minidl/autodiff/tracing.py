@@ -18,8 +18,10 @@ such as a global variable, that stays the same in the first two calls and change
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -27,11 +29,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minidl.autodiff.graph import active_trace, generation, is_recording, tracing
+from minidl.autodiff.graph import HEAP, active_trace, backward, generation, is_recording, layer_path, tracing
 from minidl.autodiff.tensor import Tensor, constant, plain
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.kernels import Kernel
-from minidl.memory import Arena, Array, Request, Shape, allocate
+from minidl.memory import Arena, Array, Memory, Request, Shape, allocate
 
 _READ = Tensor.__dict__["data"].__get__
 _WRITE = Tensor.__dict__["data"].__set__
@@ -41,9 +43,10 @@ class TracedTensor(Tensor):
     """A tensor inside a trace. Whoever reads its `data` gets them, and the trace learns that it cannot be replayed."""
 
     __slots__ = ("trace",)
+    trace: Trace
 
     @property
-    def data(self) -> Array:  # type: ignore[override]
+    def data(self) -> Array:
         """The array; asking for it ends the hope of a replay."""
         self.trace.observed = True
         array: Array = _READ(self)
@@ -62,7 +65,8 @@ class TracedTensor(Tensor):
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the elements."""
-        return np.dtype(_READ(self).dtype)
+        dtype: np.dtype[Any] = _READ(self).dtype
+        return dtype
 
     @property
     def ndim(self) -> int:
@@ -73,6 +77,11 @@ class TracedTensor(Tensor):
     def size(self) -> int:
         """The number of elements."""
         return int(_READ(self).size)
+
+    def backward(self, gradient: Any = None) -> None:
+        """As of every tensor; it adds to the leaves' `.grad`, which a replay would not."""
+        self.trace.observed = True
+        super().backward(gradient)
 
 
 class Cell:
@@ -97,9 +106,11 @@ class Forward:
     inputs: tuple[Source, ...]
     outputs: tuple[Cell, ...]
     saved: Cell
+    path: str
     memory: Arena = dataclasses.field(default_factory=Arena)
 
     def run(self) -> None:
+        """Once more."""
         self.memory.rewind()
         y, self.saved.data = self.kernel.forward(self.memory, *[x.data for x in self.inputs])
         if type(y) is tuple:
@@ -118,12 +129,16 @@ class Backward:
     several: bool
     outputs: tuple[Cell | None, ...]
     saved: Cell
+    wanted: tuple[bool, ...]
+    path: str
     memory: Arena = dataclasses.field(default_factory=Arena)
 
     def run(self) -> None:
+        """Once more."""
         self.memory.rewind()
         dy = tuple([x.data for x in self.inputs]) if self.several else self.inputs[0].data
-        for cell, dx in zip(self.outputs, self.kernel.backward(self.memory, dy, self.saved.data), strict=True):
+        dxs = backward(self.kernel, self.memory, dy, self.saved.data, self.wanted)
+        for cell, dx in zip(self.outputs, dxs, strict=True):
             if cell is not None:
                 cell.data = dx
 
@@ -135,8 +150,10 @@ class Perform:
     function: Callable[..., None]
     inputs: tuple[Source, ...]
     structure: Any
+    path: str
 
     def run(self) -> None:
+        """Once more."""
         if self.structure is None:
             self.function(*[x.data for x in self.inputs])
         else:
@@ -147,8 +164,44 @@ class Perform:
 Instruction = Forward | Backward | Perform
 
 
+class Runner:
+    """Runs what it is handed, and no more. A trace has its kernels run by one; whoever wants to look on extends it."""
+
+    # Whether Python looked at a number, which makes a trace useless.
+    observed = False
+
+    def tensor(self, array: Array) -> Tensor:
+        """A tensor around an array."""
+        return constant(array)
+
+    def array(self, value: Tensor | Array) -> Array:
+        """The array of a tensor."""
+        return value.data if isinstance(value, Tensor) else value
+
+    def forward(self, kernel: Kernel, inputs: Sequence[Tensor | Array], memory: Memory = HEAP) -> tuple[Any, Any]:
+        """Run a kernel forward."""
+        y, saved = kernel.forward(memory, *map(self.array, inputs))
+        return y, saved
+
+    def backward(
+        self, kernel: Kernel, dy: Any, saved: Any, wanted: tuple[bool, ...], path: str, memory: Memory = HEAP
+    ) -> Any:
+        """Run a kernel backward; `path` is that of the layer it ran forward in."""
+        return backward(kernel, memory, dy, saved, wanted)
+
+    def perform(self, function: Callable[..., None], values: tuple[Any, ...], into: Sequence[Array] | None) -> None:
+        """Call a function with the arrays; what happens inside is its own affair."""
+        with tracing(None):
+            function(*plain(values))
+
+    def replay(self, instructions: Sequence[Instruction]) -> None:
+        """Run recorded instructions."""
+        for instruction in instructions:
+            instruction.run()
+
+
 class Ledger:
-    """A memory that gives new arrays and keeps a list of them: what was asked for, and from when until when it lived."""
+    """A memory that gives new arrays and keeps a list of them: what was asked for, from when on, until when."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -181,16 +234,28 @@ class Ledger:
         return self._numbers.get(id(array), (None, None))[1]
 
 
-class Trace:
-    """Runs kernels and notes them: the list that a replay runs through."""
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """What a kernel saved for its backward: the arrays, and the cell that has them in a replay of the trace."""
 
-    def __init__(self, inputs: Sequence[Array]) -> None:
+    trace: Trace
+    cell: Cell
+    values: Any
+
+
+class Trace:
+    """Has kernels run by a `runner` and notes them: the list that a replay runs through."""
+
+    def __init__(self, inputs: Sequence[Array], runner: Runner) -> None:
         self.instructions: list[Instruction] = []
+        self._runner = runner
         self.observed = False
         self.ledger = Ledger()
         self._cells: dict[int, tuple[weakref.ref[Array], Cell]] = {}
         self._count = 0
-        self._adoptions: list[tuple[int, Array]] = []
+        # Which arrays, by the numbers of their requests, had best be where; and arrays from outside, as they were.
+        self._adoptions: list[tuple[int | None, Array]] = []
+        self._constants: list[tuple[Array, Array]] = []
         self.inputs = [self._new_cell(array) for array in inputs]
 
     def tensor(self, array: Array) -> Tensor:
@@ -209,27 +274,34 @@ class Trace:
         """Run a kernel forward; what it saved comes with the instruction that its backward belongs to."""
         arrays = [self.array(x) for x in inputs]
         sources = tuple(self._source(x) for x in inputs)
+        for value in leaves(list(vars(kernel).values())):
+            self._keep(value)
         self._begin(arrays)
-        y, saved = kernel.forward(self.ledger, *arrays)
+        y, saved = self._runner.forward(kernel, arrays, self.ledger)
         self.ledger.used(y)
         self.ledger.used(saved)
         outputs = tuple(self._new_cell(part) for part in (y if type(y) is tuple else (y,)))
-        instruction = Forward(kernel, sources, outputs, self._new_cell(None))
+        instruction = Forward(kernel, sources, outputs, self._new_cell(None), layer_path.get())
         self.instructions.append(instruction)
-        return y, (instruction.saved, saved)
+        return y, Saved(self, instruction.saved, saved)
 
-    def backward(self, kernel: Kernel, dy: Any, saved: tuple[Cell, Any]) -> Any:
-        """Run a kernel backward."""
-        cell, values = saved
+    def backward(
+        self, kernel: Kernel, dy: Any, saved: Any, wanted: tuple[bool, ...], path: str
+    ) -> Any:
+        """Run a kernel backward; one that ran forward outside of the trace cannot be replayed."""
+        if not isinstance(saved, Saved) or saved.trace is not self:
+            self.observed = True
+            saved = Saved(self, Cell(-1), saved.values if isinstance(saved, Saved) else saved)
+        cell, values = saved.cell, saved.values
         several = type(dy) is tuple
         dys = dy if several else (dy,)
         sources = tuple(self._source(x) for x in dys)
         self._begin(dys)
         self.ledger.used(values)
-        dxs = kernel.backward(self.ledger, dy, values)
+        dxs = self._runner.backward(kernel, dy, values, wanted, path, self.ledger)
         self.ledger.used(dxs)
         outputs = tuple(None if dx is None else self._new_cell(dx) for dx in dxs)
-        self.instructions.append(Backward(kernel, sources, several, outputs, cell))
+        self.instructions.append(Backward(kernel, sources, several, outputs, cell, wanted, path))
         return dxs
 
     def perform(self, function: Callable[..., None], values: tuple[Any, ...], into: Sequence[Array] | None) -> None:
@@ -239,19 +311,25 @@ class Trace:
         sources = tuple(self._source(x) for x in flat)
         self._begin([self.array(x) for x in flat])
         for value, place in zip(flat, into or (), strict=False):
-            self._adopt(self.array(value), place)
-        with tracing(None):
-            function(*map_leaves(lambda x: self.array(x) if isinstance(x, Tensor) else x, values))
-        self.instructions.append(Perform(function, sources, map_leaves(lambda _: None, values) if nested else None))
+            self._adoptions.append((self._number_if_whole(self.array(value), place), place))
+        self._runner.perform(function, map_leaves(self.array, values), into)
+        structure = map_leaves(lambda _: None, values) if nested else None
+        self.instructions.append(Perform(function, sources, structure, layer_path.get()))
 
     def program(self, results: Sequence[Any]) -> Program:
         """What was recorded, to be compared and replayed; `results` are arrays and tensors of the trace."""
         self._begin([self.array(x) for x in results])
-        return Program(self, [self._source(x) for x in results])
+        self._adopt()
+        sources = [self._source(x) for x in results]
+        # Somebody wrote to an array from outside after an operation had read it.
+        self.observed |= not all(_same(array, copy) for array, copy in self._constants)
+        return Program(self, sources, [copy for _, copy in self._constants])
 
     def _begin(self, used: Any) -> None:
         """An instruction begins that uses these arrays."""
         self.ledger.now = len(self.instructions)
+        # An operation that failed has left requests behind.
+        self.observed |= bool(self.ledger.requests) and self.ledger.requests[-1].born == self.ledger.now
         self.ledger.used(list(used))
 
     def _new_cell(self, array: Array | None) -> Cell:
@@ -266,30 +344,45 @@ class Trace:
         known = self._cells.get(id(self.array(value)))
         if known is not None:
             return known[1]
+        if not (isinstance(value, Tensor) and value.assignable):
+            self._keep(self.array(value))
         return value if isinstance(value, Tensor) else Cell(-1, value)
 
-    def _adopt(self, array: Array, place: Array) -> None:
-        """Let the memory of an array be `place` from its first use on, if the array fills its memory."""
+    def _keep(self, value: Any) -> None:
+        """Remember what an array from outside contains: a replay reads it again, and it must be the same each time."""
+        if isinstance(value, np.ndarray):
+            self._constants.append((value, value.copy()))
+
+    def _number_if_whole(self, array: Array, place: Array) -> int | None:
+        """Which request an array was, if it fills its memory and so can as well live in `place`."""
         number = self.ledger.number(array)
         if number is None:
-            return
+            return None
         request = self.ledger.requests[number]
         whole = array.flags.c_contiguous and array.size == np.prod(request.shape, dtype=int)
-        if whole and array.dtype == request.dtype == place.dtype and request.place is None:
-            request.place = place
+        return number if whole and array.dtype == request.dtype == place.dtype else None
+
+    def _adopt(self) -> None:
+        """Let arrays be from their first use on where they had best be; a place that several want stays free."""
+        wanted = collections.Counter(id(place) for _, place in self._adoptions)
+        for number, place in self._adoptions:
+            if number is not None and wanted[id(place)] == 1:
+                self.ledger.requests[number].place = place
 
 
 class Program:
     """A recorded step: instructions, the cells its arguments go to, and the sources its results come from."""
 
-    def __init__(self, trace: Trace, results: list[Source]) -> None:
+    def __init__(self, trace: Trace, results: list[Source], constants: list[Array]) -> None:
         self.instructions = trace.instructions
+        self._constants = constants
         self.inputs = trace.inputs
         self.results = results
         self._requests = trace.ledger.requests
 
     def make_ready(self) -> None:
         """Set aside the memory."""
+        self._constants = []
         buffers: dict[int, list[Array]] = {}
         for request, buffer in zip(self._requests, allocate(self._requests), strict=True):
             buffers.setdefault(request.born, []).append(buffer)
@@ -298,12 +391,11 @@ class Program:
             assert not isinstance(instruction, Perform)
             instruction.memory = Arena(own)
 
-    def run(self, arrays: Sequence[Array]) -> list[Array]:
+    def run(self, arrays: Sequence[Array], runner: Runner) -> list[Array]:
         """Replay the step; the results are valid until the next replay."""
         for cell, array in zip(self.inputs, arrays, strict=True):
             cell.data = array
-        for instruction in self.instructions:
-            instruction.run()
+        runner.replay(self.instructions)
         return [source.data for source in self.results]
 
     def agrees(self, other: Program) -> bool:
@@ -312,7 +404,12 @@ class Program:
             len(self.instructions) == len(other.instructions)
             and all(_same(a, b) for a, b in zip(self.instructions, other.instructions, strict=True))
             and _same(self.results, other.results)
+            and _same(self._constants, other._constants)
         )
+
+
+KEPT = 16
+"""For how many signatures a function keeps what it recorded: each has memory of its own."""
 
 
 class Function:
@@ -324,33 +421,49 @@ class Function:
         # By signature: what was recorded, and whether a second recording agreed; all of one generation.
         self._programs: dict[Any, tuple[Program, Any, bool]] = {}
         self._generation = -1
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> Any:
+        """A copy records for itself."""
+        return Function, (self._function,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The result of the function, nested as it returned it, of tensors that are constants."""
-        results, structure = self.run(*args, **kwargs)
-        arrays = iter(results)
-        return map_leaves(lambda x: constant(next(arrays).copy()) if x is Tensor else x, structure)
+        """The result of the function, nested as it returned it, of tensors that are constants.
 
-    def run(self, *args: Any, **kwargs: Any) -> tuple[list[Array], Any]:
+        Inside of another such function, and for arguments that are tracked, it is the plain function.
+        """
+        values = leaves((args, kwargs)) if kwargs or any(isinstance(x, _NESTED) for x in args) else args
+        runner = active_trace() or _PLAIN
+        if isinstance(runner, Trace) or any(_is_array(x) and getattr(x, "output", None) for x in values):
+            return self._function(*args, **kwargs)
+        # The memory of a replay serves one at a time; another thread computes its result by itself.
+        if not self._lock.acquire(blocking=False):
+            results, structure = _flat(self._function(*args, **kwargs))
+            return _nested(results, structure)
+        try:
+            results, structure = self._run(runner, values, args, kwargs)
+            return _nested(results, structure)
+        finally:
+            self._lock.release()
+
+    def _run(self, runner: Runner, values: Sequence[Any], args: Any, kwargs: Any) -> tuple[list[Array], Any]:
         """The arrays of the results, valid until the next call, and their structure with `Tensor` in their places."""
-        values = leaves((args, kwargs)) if kwargs or any(type(x) in _NESTED for x in args) else args
-        arrays = [x.data if isinstance(x, Tensor) else x for x in values if isinstance(x, _ARRAYS)]
-        if active_trace() is not None or any(isinstance(x, Tensor) and x.output is not None for x in values):
-            return _flat(self._function(*args, **kwargs))
+        # Views, as an array that comes twice may be two arrays the next time.
+        arrays = [np.asarray(x.data if isinstance(x, Tensor) else x).view() for x in values if _is_array(x)]
         if self._generation != generation():
             self._programs.clear()
             self._generation = generation()
         signature = self._signature(values, args, kwargs)
         known = self._programs.get(signature) if signature is not None else None
         if known is not None and known[2]:
-            program, structure, _ = known
-            return program.run(arrays), structure
-        return self._record(signature, known, arrays, args, kwargs)
+            program, structure, _ = self._programs[signature] = self._programs.pop(signature)
+            return program.run(arrays, runner), structure
+        return self._record(runner, signature, known, arrays, args, kwargs)
 
     def _signature(self, values: Sequence[Any], args: Any, kwargs: Any) -> Any:
         """What a recording is good for, None if the arguments cannot be told apart."""
-        kinds = tuple([(x.shape, x.dtype) if isinstance(x, _ARRAYS) else x for x in values])
-        structure = None if values is args else map_leaves(lambda _: None, (args, sorted(kwargs))).__repr__()
+        kinds = tuple([(x.shape, x.dtype) if _is_array(x) else _kind(x) for x in values])
+        structure = None if values is args else repr(map_leaves(lambda _: None, (args, kwargs)))
         signature = (kinds, structure, is_recording())
         try:
             hash(signature)
@@ -358,25 +471,28 @@ class Function:
             return None
         return signature
 
-    def _record(self, signature: Any, known: Any, arrays: list[Array], args: Any, kwargs: Any) -> Any:
+    def _record(
+        self, runner: Runner, signature: Any, known: Any, arrays: list[Array], args: Any, kwargs: Any
+    ) -> tuple[list[Array], Any]:
         """Run the function under a trace, and keep the recording if it can be replayed."""
-        arrays = [np.asarray(x) for x in arrays]
-        trace = Trace(arrays)
+        trace = Trace(arrays, runner)
         tensors = iter([trace.tensor(array) for array in arrays])
         given_args, given_kwargs = map_leaves(
-            lambda x: next(tensors) if isinstance(x, _ARRAYS) else x, (args, kwargs)
+            lambda x: next(tensors) if _is_array(x) else x, (args, kwargs)
         )
         with tracing(trace):
             result = self._function(*given_args, **given_kwargs)
-        observed = trace.observed
         tensors_of_result = [x for x in leaves(result) if isinstance(x, Tensor)]
         results = [trace.array(x) for x in tensors_of_result]
         structure = map_leaves(lambda x: Tensor if isinstance(x, Tensor) else x, result)
-        if observed or signature is None or self._generation != generation():
-            return results, structure
         program = trace.program(tensors_of_result)
+        if trace.observed or signature is None or self._generation != generation():
+            return results, structure
         agreed = known is not None and program.agrees(known[0]) and _same(structure, known[1])
         self._programs[signature] = program, structure, agreed
+        if len(self._programs) > KEPT:
+            # The one not used for longest.
+            del self._programs[next(iter(self._programs))]
         if agreed:
             program.make_ready()
         return results, structure
@@ -399,14 +515,30 @@ def function(f: Callable[..., Any]) -> Function:
     return Function(f)
 
 
-_ARRAYS = (Tensor, np.ndarray, np.generic)
+_PLAIN = Runner()
 _NESTED = (tuple, list, dict)
+
+
+def _is_array(x: Any) -> bool:
+    """Whether an argument is a different array in each call; a variable is the same thing with another value."""
+    return not x.assignable if isinstance(x, Tensor) else isinstance(x, (np.ndarray, np.generic))
+
+
+def _kind(x: Any) -> Any:
+    """What tells a plain value from others: for Python 1, 1.0 and True are equal, and 0.0 and -0.0."""
+    return type(x), repr(x) if type(x) is float else x
 
 
 def _flat(result: Any) -> tuple[list[Array], Any]:
     """The arrays of a result, and its structure."""
     arrays = [plain(x) for x in leaves(result) if isinstance(x, Tensor)]
     return arrays, map_leaves(lambda x: Tensor if isinstance(x, Tensor) else x, result)
+
+
+def _nested(arrays: Sequence[Array], structure: Any) -> Any:
+    """Constants, copies of the arrays, nested as the structure says."""
+    rest = iter(arrays)
+    return map_leaves(lambda x: constant(next(rest).copy()) if x is Tensor else x, structure)
 
 
 def _remember(table: dict[int, Any], array: Array, entry: Any) -> None:

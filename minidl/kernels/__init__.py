@@ -19,7 +19,13 @@ from minidl.kernels.activations import (
     TanhGelu,
 )
 from minidl.kernels.arithmetic import Add, Divide, Maximum, Minimum, Multiply, Power, Subtract, Where
-from minidl.kernels.crossentropy import SigmoidCrossentropy, SoftmaxCrossentropy, SparseSoftmaxCrossentropy
+from minidl.kernels.convolution import Convolution, ConvolutionTranspose, DepthwiseConvolution
+from minidl.kernels.crossentropy import (
+    SigmoidCrossentropy,
+    SoftmaxCrossentropy,
+    SparseCrossentropy,
+    SparseSoftmaxCrossentropy,
+)
 from minidl.kernels.elementary import (
     Absolute,
     Arccos,
@@ -47,9 +53,10 @@ from minidl.kernels.elementary import (
 )
 from minidl.kernels.indexing import GetItem, NonDifferentiable, OneHot, Sort, Take
 from minidl.kernels.kernel import Kernel
-from minidl.kernels.linalg import Einsum, MatMul
+from minidl.kernels.linalg import Affine, Einsum, MatMul
 from minidl.kernels.noise import Dropout, RandomUniform
-from minidl.kernels.normalization import BatchNormalization, Standardization
+from minidl.kernels.normalization import BatchNormalization, GroupNormalization, Standardization
+from minidl.kernels.pooling import AveragePooling, MaxPooling
 from minidl.kernels.reductions import CumSum, LogSumExp, Max, Mean, Min, Prod, StandardDeviation, Sum, Variance
 from minidl.kernels.shapes import (
     BroadcastTo,
@@ -64,15 +71,17 @@ from minidl.kernels.shapes import (
     Tile,
     Transpose,
 )
+from minidl.kernels.winograd import WinogradConvolution
 
 __all__ = [
-    "Absolute", "Add", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh", "BatchNormalization",
-    "BroadcastTo", "Cast", "Clip", "Concatenate", "Cos", "Cosh", "CumSum", "Divide", "Dropout", "Einsum", "Elu",
-    "Erf", "Exp", "Expm1", "Flip", "Gelu", "GeneralRelu", "GetItem", "HardSigmoid", "Kernel", "LeakyRelu", "Log",
-    "Log1p", "LogSoftmax", "LogSumExp", "MatMul", "Max", "Maximum", "Mean", "Min", "Minimum", "Mish", "Multiply",
-    "Negative", "NonDifferentiable", "OneHot", "PRelu", "Pad", "Power", "Prod", "RandomUniform", "Relu", "Repeat",
-    "Reshape", "Selu", "Sigmoid", "SigmoidCrossentropy", "Sign", "Silu", "Sin", "Sinh", "Softmax",
-    "SoftmaxCrossentropy", "Softplus", "Softsign", "Sort", "SparseSoftmaxCrossentropy", "Split", "Sqrt", "Square",
-    "Stack", "StandardDeviation", "Standardization", "Subtract", "Sum", "Take", "Tan", "Tanh", "TanhGelu", "Tile",
-    "Transpose", "Variance", "Where",
+    "Absolute", "Add", "Affine", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh", "AveragePooling",
+    "BatchNormalization", "BroadcastTo", "Cast", "Clip", "Concatenate", "Convolution", "ConvolutionTranspose",
+    "Cos", "Cosh", "CumSum", "DepthwiseConvolution", "Divide", "Dropout", "Einsum", "Elu", "Erf", "Exp", "Expm1",
+    "Flip", "Gelu", "GeneralRelu", "GetItem", "GroupNormalization", "HardSigmoid", "Kernel", "LeakyRelu", "Log",
+    "Log1p", "LogSoftmax", "LogSumExp", "MatMul", "Max", "MaxPooling", "Maximum", "Mean", "Min", "Minimum", "Mish",
+    "Multiply", "Negative", "NonDifferentiable", "OneHot", "PRelu", "Pad", "Power", "Prod", "RandomUniform", "Relu",
+    "Repeat", "Reshape", "Selu", "Sigmoid", "SigmoidCrossentropy", "Sign", "Silu", "Sin", "Sinh", "Softmax",
+    "SoftmaxCrossentropy", "Softplus", "Softsign", "Sort", "SparseCrossentropy", "SparseSoftmaxCrossentropy",
+    "Split", "Sqrt", "Square", "Stack", "StandardDeviation", "Standardization", "Subtract", "Sum", "Take", "Tan",
+    "Tanh", "TanhGelu", "Tile", "Transpose", "Variance", "Where", "WinogradConvolution",
 ]  # fmt: skip

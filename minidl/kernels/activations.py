@@ -15,6 +15,7 @@ from minidl.kernels.elementary import absolute, gaussian, log1p
 from minidl.kernels.kernel import Kernel, normalize_axes, sum_axes, unbroadcast
 from minidl.kernels.reductions import shift_to_max
 from minidl.memory import Array, Memory
+from minidl.threads import in_pieces
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
@@ -92,11 +93,14 @@ class Relu(Kernel):
     """y = max(x, 0);  dx = dy where x > 0, 0 elsewhere.  (Nair & Hinton 2010)"""
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, Array]:
-        y = np.maximum(x, 0, out=memory.like(x))
+        y = memory.like(x)
+        in_pieces(lambda x, y: np.maximum(x, 0, out=y), x, y)
         return y, y
 
     def backward(self, memory: Memory, dy: Array, y: Array) -> tuple[Array]:
-        return (np.multiply(dy, y.real > 0, out=memory.like(dy)),)
+        dx = memory.like(dy)
+        in_pieces(lambda dy, y, dx: np.multiply(dy, y.real > 0, out=dx), dy, y, dx)
+        return (dx,)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Cross-entropies fused with the softmax or sigmoid that makes the probabilities.
+"""Cross-entropies, of logits and of probabilities.
 
-Taken together they are simple and finite for all finite logits: the gradient is predicted minus true probability.
-Taken apart, the logarithm of a rounded probability loses everything once the network is sure of itself.
+Fused with the softmax or sigmoid that makes the probabilities they are simple and finite for all finite logits: the
+gradient is predicted minus true probability. Taken apart, the logarithm of a rounded probability loses everything once
+the network is sure of itself.
 """
 
 from __future__ import annotations
@@ -85,6 +86,41 @@ class SparseSoftmaxCrossentropy(Kernel):
         """The definition."""
         one_hot = ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
         return -ops.sum(one_hot * ops.log_softmax(logits), axis=-1)
+
+
+@dataclass(frozen=True)
+class SparseCrossentropy(Kernel):
+    """y = −ln q[label], q = p/Σp along the last axis;  dp = (1/Σp − one_hot(label)/p)·dy.
+
+    As in Keras, Σp is taken to be at least ε, and q is kept in [ε, 1 − ε]: where these bounds act, that part of the
+    gradient is 0. Labels as for `SparseSoftmaxCrossentropy`.
+    """
+
+    epsilon: float = 1e-7
+
+    def forward(self, memory: Memory, p: Array, labels: Array) -> tuple[Array, tuple[Array, ...]]:
+        total = sum_axes(memory, p, (p.ndim - 1,))
+        divisor = np.maximum(total, p.dtype.type(self.epsilon))
+        rows = p.reshape(labels.size, p.shape[-1])
+        q = rows[np.arange(labels.size), labels.ravel()].reshape(labels.shape) / divisor
+        kept = np.minimum(np.maximum(q, p.dtype.type(self.epsilon)), p.dtype.type(1 - self.epsilon))
+        y = np.log(kept, out=memory.like(total))
+        return np.negative(y, out=y), (p, labels, total, divisor, q, kept)
+
+    def backward(self, memory: Memory, dy: Array, saved: tuple[Array, ...]) -> tuple[Array, None]:
+        p, labels, total, divisor, q, kept = saved
+        slope = dy * (q == kept) / divisor
+        dp = memory.empty(p.shape, slope.dtype)
+        dp[...] = (slope * (total == divisor))[..., None]
+        rows = dp.reshape(labels.size, p.shape[-1])
+        rows[np.arange(labels.size), labels.ravel()] -= (slope / kept).ravel()
+        return dp, None
+
+    def reference(self, ops: Any, p: Any, labels: Any) -> Any:
+        """The definition."""
+        one_hot = ops.one_hot(labels, p.shape[-1], dtype=p.dtype)
+        q = ops.sum(one_hot * p, axis=-1) / ops.clip(ops.sum(p, axis=-1), self.epsilon, None)
+        return -ops.log(ops.clip(q, self.epsilon, 1 - self.epsilon))
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,14 @@ class Kernel:
     numbers: where it compares, it compares real parts, and it never takes a modulus or a conjugate where the real
     formula has none. The complex step (see `minidl.autodiff`) then differentiates it to machine precision.
 
+    A kernel whose gradients are dear, each by itself, is `selective`: its `backward(memory, dy, saved, wanted)` gets a
+    truth value for each input and gives None where that is false. (The images that a network starts from need no
+    gradient.)
+
     A fused kernel also has a `reference(ops, *inputs)`: the composition of simpler operations that it replaces.
     """
+
+    selective = False
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """`forward(memory, *inputs)` gives `(y, saved)`: the output (a tuple for several) and what backward needs."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from minidl.kernels.kernel import Kernel, unbroadcast
+from minidl.kernels.kernel import Kernel, sum_axes, unbroadcast
 from minidl.memory import Array, Memory
 
 
@@ -22,13 +24,17 @@ class MatMul(Kernel):
     Leading axes broadcast. A vector on the left stands for one row, on the right for one column.
     """
 
+    selective = True
+
     def forward(self, memory: Memory, a: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
         rows, columns = a.shape[-2:-1], b.shape[-1:] if b.ndim > 1 else ()
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         y = memory.empty(batch + rows + columns, np.result_type(a, b))
         return np.matmul(a, b, out=y), (a, b)
 
-    def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array, Array]:
+    def backward(
+        self, memory: Memory, dy: Array, saved: tuple[Array, Array], wanted: Sequence[bool] = (True, True)
+    ) -> tuple[Array | None, Array | None]:
         a, b = saved
         if b.ndim == 1:
             dy = dy[..., None]
@@ -36,19 +42,56 @@ class MatMul(Kernel):
             dy = dy[..., None, :]
         a_matrix = a if a.ndim > 1 else a[None, :]
         b_matrix = b if b.ndim > 1 else b[:, None]
-        da = self._product(memory, dy, _transpose(b_matrix))
-        if b.ndim == 2 and a.ndim > 2:
-            # One large product sums over the leading axes by itself.
-            rows = math.prod(a.shape[:-1])
-            db = self._product(memory, a.reshape(rows, a.shape[-1]).T, dy.reshape(rows, dy.shape[-1]))
-        else:
-            db = self._product(memory, _transpose(a_matrix), dy)
-        da = unbroadcast(memory, da, a_matrix.shape)
-        db = unbroadcast(memory, db, b_matrix.shape)
-        return da.reshape(a.shape), db.reshape(b.shape)
+        da = db = None
+        if wanted[0]:
+            da = self._product(memory, dy, _transpose(b_matrix))
+            da = unbroadcast(memory, da, a_matrix.shape).reshape(a.shape)
+        if wanted[1]:
+            if b.ndim == 2 and a.ndim > 2:
+                # One large product sums over the leading axes by itself.
+                rows = math.prod(a.shape[:-1])
+                db = self._product(memory, a.reshape(rows, a.shape[-1]).T, dy.reshape(rows, dy.shape[-1]))
+            else:
+                db = self._product(memory, _transpose(a_matrix), dy)
+            db = unbroadcast(memory, db, b_matrix.shape).reshape(b.shape)
+        return da, db
 
     def _product(self, memory: Memory, a: Array, b: Array) -> Array:
         return self.forward(memory, a, b)[0]
+
+
+@dataclass(frozen=True)
+class Affine(Kernel):
+    """Y = X·W + b for (…, k), (k, n) and (n,);  dX = dY·Wᵀ,  dW = Xᵀ·dY,  db = Σ dY over all rows.
+
+    A matrix product and an addition in one, which spares the memory between them.
+    """
+
+    selective = True
+
+    def forward(self, memory: Memory, x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
+        y = memory.empty((*x.shape[:-1], w.shape[1]), np.result_type(x, w, b))
+        np.matmul(x, w, out=y)
+        y += b
+        return y, (x, w)
+
+    def backward(
+        self, memory: Memory, dy: Array, saved: tuple[Array, Array], wanted: Sequence[bool] = (True, True, True)
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        x, w = saved
+        dx = dw = db = None
+        rows = dy.reshape(math.prod(x.shape[:-1]), w.shape[1])
+        if wanted[0]:
+            dx = np.matmul(dy, w.T, out=memory.empty(x.shape, np.result_type(dy, w)))
+        if wanted[1]:
+            dw = np.matmul(x.reshape(len(rows), w.shape[0]).T, rows, out=memory.empty(w.shape, np.result_type(x, dy)))
+        if wanted[2]:
+            db = sum_axes(memory, rows, (0,))
+        return dx, dw, db
+
+    def reference(self, ops: Any, x: Any, w: Any, b: Any) -> Any:
+        """The composition that the fused kernel replaces."""
+        return ops.matmul(x, w) + b
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Batch normalization. (Ioffe & Szegedy 2015)"""
+"""Batch normalization (Ioffe & Szegedy 2015) and group normalization (Wu & He 2018)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,10 @@ import numpy as np
 
 from minidl.kernels.kernel import Kernel, sum_axes
 from minidl.memory import Array, Memory, Shape
+from minidl.threads import FEW, PIECE, in_parallel, workers
+
+# About how many numbers one of NumPy's loops should run over.
+ROW = 1024
 
 
 def _layout(axis: tuple[int, ...], x: Array) -> tuple[tuple[int, ...], Shape, int]:
@@ -18,6 +23,81 @@ def _layout(axis: tuple[int, ...], x: Array) -> tuple[tuple[int, ...], Shape, in
     averaged = tuple(a for a in range(x.ndim) if a not in kept)
     broadcastable = tuple(n if a in kept else 1 for a, n in enumerate(x.shape))
     return averaged, broadcastable, math.prod(x.shape[a] for a in averaged)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Arrays of `shape` as matrices with a column for each position on `axis`, and numbers for each such position.
+
+    NumPy's loops are slow where the last axis is as short as the channels often are. Several rows are therefore put
+    side by side into a longer one, and the number of a channel is repeated as often.
+    """
+
+    shape: Shape
+    axis: tuple[int, ...]
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        return tuple(sorted(a % len(self.shape) for a in self.axis))
+
+    @property
+    def channels(self) -> int:
+        return math.prod(self.shape[a] for a in self.kept)
+
+    @property
+    def count(self) -> int:
+        """How many elements a channel has."""
+        return math.prod(n for a, n in enumerate(self.shape) if a not in self.kept)
+
+    @property
+    def side_by_side(self) -> int:
+        return math.gcd(self.count, max(1, ROW // max(1, self.channels)))
+
+    @property
+    def _last(self) -> tuple[int, ...]:
+        return tuple(range(len(self.shape) - len(self.kept), len(self.shape)))
+
+    def matrix(self, x: Array) -> Array:
+        """x as (rows, channels side by side); a copy only where the channels are not last."""
+        moved = x if self.kept == self._last else np.moveaxis(x, self.kept, self._last)
+        repeats = self.side_by_side
+        return moved.reshape(self.count // repeats, repeats * self.channels)
+
+    def array(self, matrix: Array) -> Array:
+        """A matrix as an array of the shape."""
+        if self.kept == self._last:
+            return matrix.reshape(self.shape)
+        others = [n for a, n in enumerate(self.shape) if a not in self.kept]
+        return np.moveaxis(matrix.reshape(*others, *(self.shape[a] for a in self.kept)), self._last, self.kept)
+
+    def repeat(self, numbers: Array) -> Array:
+        """A number for each channel as a row of the matrix."""
+        return np.tile(numbers.reshape(self.channels), self.side_by_side)
+
+    def fold(self, row: Array) -> Array:
+        """Σ over the copies of each channel in a row."""
+        folded: Array = row.reshape(self.side_by_side, self.channels).sum(axis=0)
+        return folded
+
+    @property
+    def grain(self) -> int:
+        """How many rows are worked on at a time, so that they stay in the cache."""
+        return max(1, PIECE // max(1, self.side_by_side * self.channels))
+
+    def sum_of(self, memory: Memory, term: Callable[[slice, Array], Array], dtype: Any) -> Array:
+        """Σ over the rows of what `term(rows, room)` gives for some of them, for each channel."""
+        rows, columns = self.count // self.side_by_side, self.side_by_side * self.channels
+        grain = self.grain
+        sums = memory.empty((-(-rows // grain), columns), dtype)
+        room = memory.empty((workers(rows, grain, FEW), grain, columns), dtype)
+        ones = np.ones(grain, dtype)
+
+        def add(worker: int, part: slice) -> None:
+            terms = term(part, room[worker, : part.stop - part.start])
+            np.matmul(ones[: len(terms)], terms, out=sums[part.start // grain])
+
+        in_parallel(add, rows, grain, FEW)
+        return self.fold(np.add.reduce(sums, axis=0))
 
 
 @dataclass(frozen=True)
@@ -35,39 +115,61 @@ class BatchNormalization(Kernel):
 
     def forward(
         self, memory: Memory, x: Array, gamma: Array, beta: Array
-    ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
-        averaged, broadcastable, count = _layout(self.axis, x)
-        mean = sum_axes(memory, x, averaged, keepdims=True)
-        mean /= max(count, 1)
-        x_hat = np.subtract(x, mean, out=memory.like(x))
-        variance = sum_axes(memory, np.square(x_hat, out=memory.like(x)), averaged, keepdims=True)
-        variance /= max(count, 1)
-        std = np.add(variance, self.epsilon, out=memory.like(variance))
-        np.sqrt(std, out=std)
-        x_hat /= std
-        y = memory.empty(x.shape, np.result_type(x, gamma, beta))
-        np.multiply(x_hat, gamma.reshape(broadcastable), out=y)
-        y += beta.reshape(broadcastable)
-        return (y, mean.reshape(gamma.shape), variance.reshape(gamma.shape)), (x_hat, std, gamma)
+    ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array, Array]]:
+        columns = _Columns(x.shape, self.axis)
+        matrix, n = columns.matrix(x), max(columns.count, 1)
+        mean = columns.sum_of(memory, lambda part, room: matrix[part], x.dtype) / n
+        centre = columns.repeat(mean)
+
+        def squared_distance(part: slice, room: Array) -> Array:
+            np.subtract(matrix[part], centre, out=room)
+            return np.square(room, out=room)
+
+        variance = columns.sum_of(memory, squared_distance, x.dtype) / n
+        std = np.sqrt(variance + self.epsilon)
+        y = memory.empty(matrix.shape, np.result_type(x, gamma, beta))
+        scale, shift = columns.repeat(gamma.reshape(std.shape) / std), columns.repeat(beta)
+
+        def normalize(worker: int, part: slice) -> None:
+            np.subtract(matrix[part], centre, out=y[part])
+            y[part] *= scale
+            y[part] += shift
+
+        in_parallel(normalize, len(matrix), columns.grain, FEW)
+        return (columns.array(y), mean.reshape(gamma.shape), variance.reshape(gamma.shape)), (x, mean, std, gamma)
 
     def backward(
-        self, memory: Memory, dys: tuple[Array, Array, Array], saved: tuple[Array, Array, Array]
+        self, memory: Memory, dys: tuple[Array, Array, Array], saved: tuple[Array, Array, Array, Array]
     ) -> tuple[Array, Array, Array]:
-        dy, dmean, dvariance = dys
-        x_hat, std, gamma = saved
-        averaged, broadcastable, count = _layout(self.axis, x_hat)
-        n = max(count, 1)
-        dx = np.multiply(dy, x_hat, out=memory.like(dy))
-        dgamma = sum_axes(memory, dx, averaged, keepdims=True)
-        dbeta = sum_axes(memory, dy, averaged, keepdims=True)
-        scale = gamma.reshape(broadcastable) / std
-        # dx is linear in dy and x̂ with one coefficient a channel each: dx = scale·dy + slope·x̂ + offset.
-        slope = (2 * std * dvariance.reshape(broadcastable) - scale * dgamma) / n
-        offset = (dmean.reshape(broadcastable) - scale * dbeta) / n
-        np.multiply(x_hat, slope, out=dx)
-        dx += dy * scale
-        dx += offset
-        return dx, dgamma.reshape(gamma.shape), dbeta.reshape(gamma.shape)
+        x, mean, std, gamma = saved
+        columns = _Columns(x.shape, self.axis)
+        matrix, n, centre = columns.matrix(x), max(columns.count, 1), columns.repeat(mean)
+        dy, (dmean, dvariance) = columns.matrix(dys[0]), (d.reshape(std.shape) for d in dys[1:])
+        dtype = np.result_type(x, dy, gamma)
+
+        def share_of_scale(part: slice, room: Array) -> Array:
+            np.subtract(matrix[part], centre, out=room)
+            room *= dy[part]
+            return room
+
+        dgamma = columns.sum_of(memory, share_of_scale, dtype) / std
+        dbeta = columns.sum_of(memory, lambda part, room: dy[part], dtype)
+        # dx is linear in dy and x − μ with one coefficient a channel each: dx = scale·dy + slope·(x − μ) + offset.
+        of_dy = gamma.reshape(std.shape) / std
+        scale = columns.repeat(of_dy)
+        slope = columns.repeat((2 * dvariance - of_dy * dgamma / std) / n)
+        offset = columns.repeat((dmean - of_dy * dbeta) / n)
+        dx = memory.empty(matrix.shape, dtype)
+        room = memory.empty((workers(len(matrix), columns.grain, FEW), columns.grain, matrix.shape[1]), dtype)
+
+        def combine(worker: int, part: slice) -> None:
+            np.subtract(matrix[part], centre, out=dx[part])
+            dx[part] *= slope
+            dx[part] += offset
+            dx[part] += np.multiply(dy[part], scale, out=room[worker, : part.stop - part.start])
+
+        in_parallel(combine, len(matrix), columns.grain, FEW)
+        return columns.array(dx), dgamma.reshape(gamma.shape), dbeta.reshape(gamma.shape)
 
     def reference(self, ops: Any, x: Any, gamma: Any, beta: Any) -> Any:
         """The composition that the fused kernel replaces."""
@@ -119,3 +221,117 @@ class Standardization(Kernel):
         _, broadcastable, _ = _layout(self.axis, x)
         gamma, beta, mean, variance = (ops.reshape(p, broadcastable) for p in (gamma, beta, mean, variance))
         return (x - mean) / ops.sqrt(variance + self.epsilon) * gamma + beta
+
+
+@dataclass(frozen=True)
+class _PerChannel:
+    """Arrays of `shape` with one number for each sample and channel, (batch, channels): sums, and back to all elements.
+
+    NumPy's loops run along the last axis that it cannot join with others, and are slow where that is as short as the
+    channels. Where these are last, several places of an image are therefore put side by side into one row, and the
+    number of a channel is repeated as often.
+    """
+
+    shape: Shape
+    axis: int
+
+    @property
+    def channels(self) -> int:
+        return self.shape[self.axis]
+
+    @property
+    def places(self) -> int:
+        """How many elements a channel of a sample has."""
+        return math.prod(self.shape[1:]) // max(1, self.channels)
+
+    @property
+    def side_by_side(self) -> int:
+        """How many places are in one row."""
+        channels_last = self.axis % len(self.shape) == len(self.shape) - 1
+        return math.gcd(self.places, max(1, ROW // max(1, self.channels))) if channels_last else 1
+
+    def rows(self, x: Array) -> Array:
+        """x as (batch, rows, channels of the places side by side, what is after the channels)."""
+        axis, repeats = self.axis % len(self.shape), self.side_by_side
+        before, after = math.prod(self.shape[1:axis]), math.prod(self.shape[axis + 1 :])
+        return x.reshape(self.shape[0], before // repeats, repeats * self.channels, after)
+
+    def sums(self, memory: Memory, rows: Array) -> Array:
+        """Σ over the places: (batch, channels)."""
+        batch, length, columns, after = rows.shape
+        total = memory.empty((batch, columns), rows.dtype)
+        if after == 1:
+            np.matmul(np.ones(length, rows.dtype), rows[..., 0], out=total)
+        else:
+            np.add.reduce(rows, axis=(1, 3), out=total)
+        folded: Array = total.reshape(batch, self.side_by_side, self.channels).sum(axis=1)
+        return folded
+
+    def spread(self, numbers: Array) -> Array:
+        """(batch, channels) as an array that broadcasts to the rows."""
+        return np.tile(numbers, (1, self.side_by_side))[:, None, :, None]
+
+
+@dataclass(frozen=True)
+class GroupNormalization(Kernel):
+    """y = γ·x̂ + β, x̂ = (x − μ)/√(σ² + ε), with μ and σ² for each sample and group of channels.  (Wu & He 2018, eq. 1)
+
+    The channels, on `axis`, are cut into `groups` equal parts; μ and σ² (biased, in two passes) are taken over a part
+    and all other axes but the batch. γ and β are one number for each channel. With n numbers in a group and g = γ·dy:
+    dγ = Σ x̂·dy,  dβ = Σ dy,  dx = (g − Σg/n − x̂·Σ(x̂·g)/n)/√(σ² + ε).
+
+    y is linear in x − μ, dx in x − μ and dy, with coefficients for each sample and channel.
+    """
+
+    groups: int
+    epsilon: float = 1e-3
+    axis: int = -1
+
+    def forward(
+        self, memory: Memory, x: Array, gamma: Array, beta: Array
+    ) -> tuple[Array, tuple[Array, Array, Array]]:
+        per = _PerChannel(x.shape, self.axis)
+        rows = per.rows(x)
+        mean = self._group_means(per, per.sums(memory, rows))
+        centred = np.subtract(rows, per.spread(mean), out=memory.like(rows))
+        y = memory.empty(rows.shape, np.result_type(x, gamma, beta))
+        squares = np.square(centred, out=y if y.dtype == x.dtype else memory.like(rows))
+        std = np.sqrt(self._group_means(per, per.sums(memory, squares)) + self.epsilon)
+        np.multiply(centred, per.spread(gamma / std), out=y)
+        y += per.spread(np.broadcast_to(beta, std.shape))
+        return y.reshape(x.shape), (centred, std, gamma)
+
+    def backward(
+        self, memory: Memory, dy: Array, saved: tuple[Array, Array, Array]
+    ) -> tuple[Array, Array, Array]:
+        centred, std, gamma = saved
+        per = _PerChannel(dy.shape, self.axis)
+        rows = per.rows(dy)
+        dx = np.multiply(rows, centred, out=memory.empty(rows.shape, np.result_type(dy, centred, gamma)))
+        # For each sample.
+        dgamma, dbeta = per.sums(memory, dx) / std, per.sums(memory, rows)
+        scale = gamma / std
+        slope = self._group_means(per, scale * dgamma) / -std
+        offset = -self._group_means(per, scale * dbeta)
+        np.multiply(centred, per.spread(slope), out=dx)
+        dx += per.spread(offset)
+        dx += np.multiply(rows, per.spread(scale), out=memory.like(dx))
+        return dx.reshape(dy.shape), dgamma.sum(axis=0), dbeta.sum(axis=0)
+
+    def _group_means(self, per: _PerChannel, sums: Array) -> Array:
+        """The means over groups from the sums of their channels, repeated for each channel: (batch, channels)."""
+        size = per.channels // self.groups
+        means = sums.reshape(len(sums), self.groups, size).sum(axis=-1) / max(1, size * per.places)
+        return np.repeat(means, size, axis=-1)
+
+    def reference(self, ops: Any, x: Any, gamma: Any, beta: Any) -> Any:
+        """The composition that the fused kernel replaces."""
+        axis = self.axis % x.ndim
+        shape = x.shape
+        size = shape[axis] // self.groups
+        parts = ops.reshape(x, (*shape[:axis], self.groups, size, *shape[axis + 1 :]))
+        averaged = tuple(a for a in range(1, parts.ndim) if a != axis)
+        per_channel = tuple(n if a in (axis, axis + 1) else 1 for a, n in enumerate(parts.shape))
+        mean, variance = ops.mean(parts, averaged, keepdims=True), ops.var(parts, averaged, keepdims=True)
+        x_hat = (parts - mean) / ops.sqrt(variance + self.epsilon)
+        return ops.reshape(x_hat * ops.reshape(gamma, per_channel) + ops.reshape(beta, per_channel), shape)

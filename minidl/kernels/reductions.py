@@ -60,8 +60,8 @@ class Mean(Kernel):
 
     def backward(self, memory: Memory, dy: Array, shape: Shape) -> tuple[Array]:
         axes = normalize_axes(self.axis, len(shape))
-        dx = _spread(memory, expand(dy, axes, self.keepdims), shape)
-        dx *= 1 / (_count(shape, axes) or np.nan)
+        dx = memory.empty(shape, dy.dtype)
+        np.multiply(dy.reshape(_kept(shape, axes)), 1 / (_count(shape, axes) or np.nan), out=dx)
         return (dx,)
 
 

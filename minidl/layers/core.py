@@ -13,6 +13,7 @@ from minidl.autodiff.tensor import Tensor
 from minidl.errors import ArgumentError, ShapeError, look_up
 from minidl.layers.activations import ACTIVATION_LAYERS
 from minidl.layers.layer import Layer, OpenShape, SameShape
+from minidl.layers.symbolic import KerasTensor, Node
 from minidl.layers.variable import Variable
 
 
@@ -37,6 +38,7 @@ class InputLayer(Layer):
             raise ArgumentError(f"Input: expected sizes ≥ 0, or None for an open one, got {full}")
         self.batch_shape = self.batch_input_shape = full
         self.built = True
+        self.inbound_nodes.append(Node(self, (), {}, KerasTensor(full, self.dtype, self.name)))
 
     def call(self, inputs: Tensor) -> Tensor:
         """The input itself, if its shape fits."""
@@ -64,9 +66,14 @@ def Input(
     dtype: str | None = None,
     name: str | None = None,
     batch_shape: Sequence[int | None] | None = None,
-) -> InputLayer:
-    """Says which shape a network expects, as its first entry: `Sequential([Input((28, 28)), Flatten(), …])`."""
-    return InputLayer(shape, batch_size, batch_shape, dtype=dtype, name=name)
+) -> KerasTensor:
+    """A symbolic tensor of this shape, the batch left out: where a model begins.
+
+    It is the first entry of a `Sequential([Input((28, 28)), Flatten(), …])`, or what the first layers of a
+    `Model(inputs, outputs)` are called on.
+    """
+    tensor: KerasTensor = InputLayer(shape, batch_size, batch_shape, dtype=dtype, name=name).output
+    return tensor
 
 
 class Dense(Layer):
@@ -108,19 +115,25 @@ class Dense(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """activation(x·W + b)."""
-        features = self.kernel.shape[0]
-        if inputs.ndim < 2 or inputs.shape[-1] != features:
-            fits_flat = math.prod(inputs.shape[1:]) == features
-            hint = "add Flatten() before it" if fits_flat else f"expected (batch, …, {features})"
-            raise ShapeError(f"Dense {self.name!r} was built for {features} features but got {inputs.shape}: {hint}")
-        outputs = ops.matmul(inputs, self.kernel)
-        if self.bias is not None:
-            outputs = outputs + self.bias
+        self._check(inputs.shape)
+        if self.bias is None:
+            outputs = ops.matmul(inputs, self.kernel)
+        else:
+            outputs = ops.affine(inputs, self.kernel, self.bias)
         return outputs if self.activation is activations.linear else self.activation(outputs)
 
     def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
         """(…, features) → (…, units)."""
+        if self.built:
+            self._check(input_shape)
         return (*input_shape[:-1], self.units)
+
+    def _check(self, shape: OpenShape) -> None:
+        features = self.kernel.shape[0]
+        if len(shape) < 2 or shape[-1] != features:
+            fits_flat = None not in shape[1:] and math.prod(n or 0 for n in shape[1:]) == features
+            hint = "add Flatten() before it" if fits_flat else f"expected (batch, …, {features})"
+            raise ShapeError(f"Dense {self.name!r} was built for {features} features but got {shape}: {hint}")
 
 
 class Activation(SameShape):

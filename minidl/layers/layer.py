@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,20 +20,23 @@ import numpy as np
 import numpy.typing as npt
 
 from minidl import activations, config, initializers
-from minidl.autodiff.graph import new_generation, no_grad
+from minidl.autodiff.graph import layer_path, new_generation
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import MISSING, Configurable, snake_case
 from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, unknown_name
 from minidl.layers.naming import unique_name
+from minidl.layers.symbolic import KerasTensor, Node, record, symbolic, trial, with_open_batch
+from minidl.layers.symbolic import OpenShape as OpenShape
 from minidl.layers.variable import Variable
 from minidl.memory import Array, Shape
 
-# A shape whose batch size, or another size, may be open.
-OpenShape = tuple[int | None, ...]
-
 _training: ContextVar[bool] = ContextVar("training", default=False)
-_scope: ContextVar[str] = ContextVar("scope", default="")
+# How many bytes of weights may still be made; None: any.
+_allowance: ContextVar[int | None] = ContextVar("allowance", default=None)
+
+# What a layer computes with.
+_ARRAYS = (Tensor, np.ndarray, np.generic)
 
 # The attributes in which a layer remembers what it found in its other attributes.
 _TRACKED = ("_layers", "_trainable_variables", "_non_trainable_variables")
@@ -70,6 +74,9 @@ class Layer(Configurable):
         self.dtype = _dtype_name(dtype)
         # The shape given to a first layer, without the batch: Sequential builds itself from it.
         self.batch_input_shape: OpenShape | None = None
+        # The shape, or nested shapes, that it was built for; and its calls on symbolic tensors.
+        self.built_shape: Any = None
+        self.inbound_nodes: list[Node] = []
         if input_dim is not None:
             input_shape = (input_dim,)
         if input_shape is not None:
@@ -89,27 +96,68 @@ class Layer(Configurable):
         """Compute the output: `call(self, inputs)` or `call(self, inputs, training=None)`."""
         raise ArgumentError(f"{type(self).__name__} has no `call` method: define call(self, inputs)")
 
-    def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
-        """The shape of the output for inputs of this shape; found by trials on zeros unless a subclass knows it."""
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the output for inputs of this shape; found by trials on zeros unless a subclass knows it.
+
+        Several inputs have nested shapes, and so have several outputs.
+        """
         self.build_for(input_shape)
-        with no_grad():
-            trials = [np.zeros([size if n is None else n for n in input_shape], self.dtype) for size in (1, 2)]
-            one, two = (self(trial, training=False).shape for trial in trials)
-        # Open in the output is what follows the open sizes of the input.
-        return tuple(n if n == m else None for n, m in zip(one, two, strict=True))
+        return map_leaves(lambda output: output.shape, self._trial((symbolic(input_shape, self.dtype),), {}))
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The symbolic outputs for symbolic inputs; the layer is built if need be, and nothing is computed.
+
+        A layer that knows its output shape is asked for it. That is not enough for integers, which some layers turn
+        into floating-point numbers, nor for symbolic tensors in several arguments: there, zeros are tried.
+        """
+        shape = _shape_of_inputs(args, kwargs)
+        self.build_for(shape)
+        alone = not _is_symbolic((args[1:], kwargs))
+        floats = all(isinstance(x, KerasTensor) and x.dtype.kind == "f" for x in leaves(args[:1]))
+        if type(self).compute_output_shape is Layer.compute_output_shape or not (alone and floats):
+            return self._trial(args, kwargs)
+        return symbolic(self.compute_output_shape(shape), self.dtype)
+
+    def _trial(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return trial(f"{self.name!r}", self, args, {**kwargs, "training": False})
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensors of the first call: one, or nested as they were."""
+        node = self._first_node("input")
+        given = [value for value in (*node.args, *node.kwargs.values()) if _is_symbolic(value)]
+        return given[0] if given else node.outputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic results of the first call."""
+        return self._first_node("output").outputs
+
+    def _first_node(self, what: str) -> Node:
+        if not self.inbound_nodes:
+            raise NotBuiltError(f"{self.name!r} has no {what}: it was never called on a symbolic tensor")
+        return self.inbound_nodes[0]
 
     # Calling.
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The output for these inputs; `training=True` makes layers behave as they do while learning."""
+        """The output for these inputs; `training=True` makes layers behave as they do while learning.
+
+        Symbolic tensors, as `Input` gives them, are an answer as well: then the call becomes a part of a model.
+        """
+        inputs = leaves((args, kwargs))
+        if any(isinstance(x, KerasTensor) for x in inputs):
+            return record(self, args, kwargs)
+        if inputs and not any(isinstance(x, _ARRAYS) for x in inputs):
+            kind = type(inputs[0]).__name__
+            raise ArgumentError(f"{self.name!r}: expected arrays or tensors as inputs, got {kind}: use np.array(…)")
         training = kwargs.pop("training", None)
         training = _training.get() if training is None else bool(training)
         args = map_leaves(self._as_input, args)
         kwargs = map_leaves(self._as_input, kwargs)
-        shape = self._first_shape(args, kwargs)
         if not self.built:
-            self.build_for(shape)
-        if _takes_training(getattr(self.call, "__func__", self.call)):
+            self.build_for(_shape_of_inputs(args, kwargs))
+        if takes_training(getattr(self.call, "__func__", self.call)):
             kwargs["training"] = training
         mode = _training.set(training)
         try:
@@ -118,43 +166,33 @@ class Layer(Configurable):
         finally:
             _training.reset(mode)
 
-    def build_for(self, input_shape: OpenShape) -> None:
+    def build_for(self, input_shape: Any) -> None:
         """Build once, with the names of the variables below that of this layer."""
         if not self.built:
-            shape = (None, *input_shape[1:]) if input_shape else ()
+            shape = with_open_batch(input_shape)
             with self.naming_scope():
                 self.build(shape)
             # For subclasses that leave out super().build.
             Layer.build(self, shape)
+            self.built_shape = shape
 
     @contextmanager
     def naming_scope(self) -> Iterator[None]:
         """What is made inside the block gets a path below this layer's name."""
-        scope = _scope.get()
+        scope = layer_path.get()
         inside = f"/{scope}".endswith(f"/{self.name}/")
-        token = _scope.set(scope if inside else f"{scope}{self.name}/")
+        token = layer_path.set(scope if inside else f"{scope}{self.name}/")
         try:
             yield
         finally:
-            _scope.reset(token)
+            layer_path.reset(token)
 
     def _as_input(self, x: TensorLike) -> Any:
         """Arrays become tensors, floating-point ones of the layer's dtype; other arguments stay as they are."""
-        if not isinstance(x, (Tensor, np.ndarray, np.generic)):
+        if not isinstance(x, _ARRAYS):
             return x
         tensor = as_tensor(x)
         return cast(tensor, self.dtype) if tensor.dtype.kind == "f" and self.dtype.startswith("float") else tensor
-
-    def _first_shape(self, args: Any, kwargs: Any) -> Shape:
-        """The shape of the first input, which a layer is built for, or an error if there is no array among them."""
-        inputs = leaves((args, kwargs))
-        for x in inputs:
-            if isinstance(x, Tensor):
-                return x.shape
-        if inputs:
-            kind = type(inputs[0]).__name__
-            raise ArgumentError(f"{self.name!r}: expected arrays or tensors as inputs, got {kind}: use np.array(…)")
-        return ()
 
     # Weights.
 
@@ -167,16 +205,20 @@ class Layer(Configurable):
         name: str = "variable",
     ) -> Variable:
         """A new variable of this layer; the initializer is a string, an object, or a function of shape and dtype."""
+        _spend(math.prod(shape) * np.dtype(dtype or self.dtype).itemsize)
         make: Callable[..., Any] = initializers.get(initializer)
         variable = Variable(make, tuple(shape), dtype or self.dtype, trainable, name)
         with self.naming_scope():
-            variable.path = f"{_scope.get()}{name}"
+            variable.path = f"{layer_path.get()}{name}"
         self._track(variable)
         return variable
 
     def __setattr__(self, name: str, value: Any) -> None:
         new_generation()
         replaced = vars(self).get(name)
+        described = getattr(type(self), name, None)
+        if isinstance(described, property) and described.fset is None:
+            raise ArgumentError(f"{type(self).__name__}: {name!r} is what a layer tells of itself: use another name")
         object.__setattr__(self, name, value)
         self._track_leaves(value)
         self._forget_leaves(replaced)
@@ -351,6 +393,28 @@ class SameShape(Layer):
         return cast(tensor, self.dtype) if isinstance(tensor, Tensor) and tensor.dtype.kind in "iub" else tensor
 
 
+@contextmanager
+def weights_limited_to(nbytes: int) -> Iterator[None]:
+    """Inside the block, weights of more than `nbytes` bytes are refused before there is memory for them.
+
+    A file says how large its weights are twice, as a layer's size and by the weights themselves: it is not to claim
+    more of the first than it brings of the second.
+    """
+    token = _allowance.set(nbytes)
+    try:
+        yield
+    finally:
+        _allowance.reset(token)
+
+
+def _spend(nbytes: int) -> None:
+    allowed = _allowance.get()
+    if allowed is not None:
+        if nbytes > allowed:
+            raise ArgumentError(f"a layer needs {nbytes:,} bytes of weights where {allowed:,} are left")
+        _allowance.set(allowed - nbytes)
+
+
 def _dtype_name(dtype: str | None) -> str:
     try:
         return np.dtype(config.floatx() if dtype is None else dtype).name
@@ -359,7 +423,7 @@ def _dtype_name(dtype: str | None) -> str:
 
 
 @functools.lru_cache
-def _takes_training(call: Callable[..., Any]) -> bool:
+def takes_training(call: Callable[..., Any]) -> bool:
     """Whether a `call` has an argument `training`."""
     parameters = inspect.signature(call).parameters.values()
     return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
@@ -378,6 +442,18 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain_value(item) for item in value]
     return value
+
+
+def _is_symbolic(value: Any) -> bool:
+    return any(isinstance(x, KerasTensor) for x in leaves(value))
+
+
+def _shape_of_inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The shape, or nested shapes, of the first argument that has one: what a layer is built for."""
+    for value in (*args, *kwargs.values()):
+        if any(hasattr(x, "shape") for x in leaves(value)):
+            return map_leaves(lambda x: getattr(x, "shape", None), value)
+    return ()
 
 
 def layer_shape(shape: OpenShape) -> Shape:

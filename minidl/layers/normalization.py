@@ -1,4 +1,4 @@
-"""Batch normalization as a layer: statistics of the batch in training, moving averages at inference."""
+"""Normalization as layers: over the batch, with moving averages for inference; or sample by sample, in groups."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from minidl import initializers, ops
 from minidl.autodiff.tensor import Tensor, perform
-from minidl.checks import axes, number
-from minidl.errors import ShapeError
+from minidl.checks import axes, count, number
+from minidl.errors import ArgumentError, ShapeError
 from minidl.layers.layer import OpenShape, SameShape
 from minidl.layers.variable import Variable
 from minidl.memory import Array, Shape
@@ -96,3 +96,73 @@ class BatchNormalization(SameShape):
         if None in sizes:
             raise ShapeError(f"{self.name!r}: the size of axis {self.axis} must be known, got {input_shape}")
         return tuple(n for n in sizes if n is not None)
+
+
+class GroupNormalization(SameShape):
+    """y = γ(x − μ)/√(σ² + ε) + β, with statistics for each sample and group of channels.  (Wu & He 2018)
+
+    The channels, on `axis`, are cut into `groups` equal parts, and μ and σ² (biased) are taken over a part and all
+    places of the image. Nothing depends on the batch: training and inference are the same, and small batches do no
+    harm. groups=1 is layer normalization over the whole image; groups=−1 gives each channel statistics of its own
+    (instance normalization; Ulyanov et al. 2016).
+
+    `center` and `scale` say whether there are β and γ, one number for each channel. Variables: gamma, beta.
+    """
+
+    gamma: Variable | None
+    beta: Variable | None
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.groups = groups if groups == -1 else count(self, "groups", groups)
+        one_axis = axes(self, axis)
+        if not isinstance(one_axis, int):
+            raise ArgumentError(f"GroupNormalization: axis must be one axis, got {axis!r}")
+        self.axis = one_axis
+        self.epsilon = number(self, "epsilon", epsilon, "≥ 0")
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+
+    def build(self, input_shape: OpenShape) -> None:
+        """Make γ and β."""
+        self.channels = self._channels(input_shape)
+        shape = (self.channels,)
+        self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma") if self.scale else None
+        self.beta = self.add_weight(shape, self.beta_initializer, name="beta") if self.center else None
+        super().build(input_shape)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The normalized input."""
+        if self._channels(inputs.shape) != self.channels:
+            where = f"{self.channels} channels on axis {self.axis}"
+            raise ShapeError(f"{self.name!r} was built for {where} but got {inputs.shape}")
+        gamma = ops.ones(self.channels, self.dtype) if self.gamma is None else self.gamma
+        beta = ops.zeros(self.channels, self.dtype) if self.beta is None else self.beta
+        groups = self.channels if self.groups == -1 else self.groups
+        return ops.group_normalization(inputs, gamma, beta, groups, self.axis, self.epsilon)
+
+    def _channels(self, input_shape: OpenShape) -> int:
+        """The size of `axis`, or an error if it cannot be cut into the groups."""
+        ndim = len(input_shape)
+        if not -ndim <= self.axis < ndim or self.axis % ndim == 0:
+            raise ShapeError(f"{self.name!r}: expected axis={self.axis} to be one of {input_shape} after the batch")
+        channels = input_shape[self.axis]
+        if channels is None:
+            raise ShapeError(f"{self.name!r}: the size of axis {self.axis} must be known, got {input_shape}")
+        if channels % self.groups:
+            raise ShapeError(
+                f"{self.name!r}: the {channels} channels of {input_shape} are no multiple of groups={self.groups}"
+            )
+        return channels

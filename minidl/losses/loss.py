@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl import ops
+from minidl.autodiff.graph import new_generation
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, floating, reshape
 from minidl.configurable import Configurable, snake_case
 from minidl.errors import AbstractMethodError, ArgumentError, ShapeError, unknown_name
@@ -47,6 +48,10 @@ class Loss(Configurable):
             raise unknown_name(f"reduction of {type(self).__name__}", reduction, REDUCTIONS)
         self.name = name or snake_case(type(self).__name__)
         self.reduction = reduction
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        new_generation()
+        object.__setattr__(self, name, value)
 
     def __call__(self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike = None) -> Tensor:
         """The reduced loss of a batch, in the dtype of `y_pred`.

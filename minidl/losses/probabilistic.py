@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 
-from minidl import ops
-from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast, floating, perform
+from minidl import kernels, ops
+from minidl.autodiff.tensor import Tensor, TensorLike, apply, as_tensor, cast, floating, perform
 from minidl.config import epsilon
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.losses.loss import AVERAGES, LossFunctionWrapper, matching
@@ -124,11 +124,7 @@ def _of_labels(labels: Tensor, y_pred: Tensor, from_logits: bool) -> Tensor:
     if from_logits:
         return ops.sparse_softmax_crossentropy(y_pred, labels)
     _check_range(_SPARSE, y_pred, math.inf, _FROM_LOGITS)
-    # Pick first, so that the rest is computed for one class only. The labels stay an input of every operation: a step
-    # that is recorded once and replayed may have other labels.
-    rows = y_pred.shape[-1] * np.arange(labels.size).reshape(labels.shape)
-    picked = ops.take(y_pred, labels + rows)
-    return _minus_log(picked / ops.clip(ops.sum(y_pred, axis=-1), epsilon(), None))
+    return apply(kernels.SparseCrossentropy(epsilon()), y_pred, labels)
 
 
 def _minus_log(p: Tensor) -> Tensor:
@@ -162,6 +158,9 @@ def _check_labels(labels: Array, classes: int, ignore_class: int | None) -> None
         raise DTypeError(f"{_SPARSE}: expected integer labels, got dtype {labels.dtype}")
     if labels.dtype.kind == "f" and (fractions := labels != np.floor(labels)).any():
         raise ArgumentError(f"{_SPARSE}: expected integer labels, got {_first(labels, fractions)}")
+    # Mostly all are right, which two numbers tell.
+    if not labels.size or (labels.min() >= 0 and labels.max() < classes):
+        return
     wrong = (labels < 0) | (labels >= classes)
     if ignore_class is not None:
         wrong &= labels != ignore_class

@@ -231,6 +231,8 @@ def _sums(owner: str, values: Array, sample_weight: npt.ArrayLike | None) -> tup
     """`Σ wᵢ·xᵢ` and `Σ wᵢ` in float64."""
     if sample_weight is None:
         return float(np.add.reduce(values, axis=None, dtype=np.float64)), float(values.size)
+    if isinstance(sample_weight, int) and not values.ndim:
+        return float(values) * sample_weight, float(sample_weight)
     weights = as_weights(owner, sample_weight, values.shape)
     return float(np.multiply(values, weights, dtype=np.float64).sum()), float(weights.sum(dtype=np.float64))
 

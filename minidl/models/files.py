@@ -9,14 +9,17 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from minidl import layers, losses, metrics, optimizers
 from minidl.errors import ArgumentError, DataFileError, MiniDLWarning, UnknownNameError, look_up
-from minidl.layers.layer import Layer
+from minidl.layers.layer import Layer, weights_limited_to
+from minidl.layers.operation import Operation
+from minidl.layers.symbolic import map_shapes
 from minidl.saving import read_archive, write_archive
+from minidl.training import Objective, Objectives
 
 _PUBLIC = {name: getattr(layers, name) for name in layers.__all__}
 LAYERS = {name: kind for name, kind in _PUBLIC.items() if isinstance(kind, type) and issubclass(kind, Layer)}
@@ -31,7 +34,7 @@ def layer_from_config(part: Mapping[str, Any], custom_objects: Mapping[str, Any]
     """A new layer, or model inside a model, from what `layer_config` gave."""
     custom = custom_objects or {}
     kind = look_up("layer", part["class_name"], _classes(custom))
-    if issubclass(kind, _sequential()):
+    if issubclass(kind, tuple(_models().values())):
         return kind.from_config(part["config"], custom)
     return kind.from_config({name: _argument(name, value, custom) for name, value in part["config"].items()})
 
@@ -46,24 +49,60 @@ def _argument(name: str, value: Any, custom: Mapping[str, Any]) -> Any:
 
 
 def _classes(custom: Mapping[str, Any]) -> dict[str, Any]:
-    return {**LAYERS, "Sequential": _sequential(), **custom}
+    return {**LAYERS, "Operation": Operation, **_models(), **custom}
 
 
-def _sequential() -> Any:
-    """`Sequential`, which is made of what is here and so cannot be imported above."""
+def _models() -> dict[str, Any]:
+    """The models that are made of layers, which are made of what is here and so cannot be imported above."""
+    from minidl.models.functional import Functional
     from minidl.models.sequential import Sequential
 
-    return Sequential
+    return {"Functional": Functional, "Sequential": Sequential}
 
 
-def compile_config(optimizer: Any, objective: Any) -> dict[str, Any]:
-    """The optimizer, the loss and the metrics as plain values; `ArgumentError` for a function without a name."""
+def compile_config(optimizer: Any, objective: Objective | Objectives) -> dict[str, Any]:
+    """The optimizer, the losses and the metrics as plain values; `ArgumentError` for a function without a name."""
+    if isinstance(objective, Objective):
+        return {"optimizer": optimizers.serialize(optimizer), **_objective_config(objective)}
+    parts = zip(objective.output_names, objective.parts, objective.has_loss, strict=True)
+    configs = {name: _objective_config(part) | ({} if has else {"loss": None}) for name, part, has in parts}
     return {
         "optimizer": optimizers.serialize(optimizer),
+        "loss": {name: found["loss"] for name, found in configs.items()},
+        "metrics": {name: found["metrics"] for name, found in configs.items()},
+        "weighted_metrics": {name: found["weighted_metrics"] for name, found in configs.items()},
+        "loss_weights": dict(zip(objective.output_names, objective.weights, strict=True)),
+    }
+
+
+def _objective_config(objective: Objective) -> dict[str, Any]:
+    """The loss and the metrics of one output."""
+    return {
         "loss": losses.serialize(objective.loss),
         "metrics": [_metric_config(metric) for metric, weighted in objective.asked.values() if not weighted],
         "weighted_metrics": [_metric_config(metric) for metric, weighted in objective.asked.values() if weighted],
     }
+
+
+def compile_from_config(model: Any, config: Mapping[str, Any], custom: Mapping[str, Any]) -> None:
+    """Compile a model as `compile_config` says."""
+
+    def loss(part: Any) -> Any:
+        return None if part is None else losses.deserialize(part, custom)
+
+    def several(parts: Any) -> list[Any]:
+        return [_metric(part, custom) for part in parts]
+
+    def each(function: Callable[[Any], Any], key: str) -> Any:
+        """What the function makes of the entry, or, if there are weights, of that of each output."""
+        parts = config[key]
+        return {name: function(part) for name, part in parts.items()} if weights else function(parts)
+
+    weights = config.get("loss_weights")
+    model.compile(
+        optimizers.deserialize(config["optimizer"], custom),
+        each(loss, "loss"), each(several, "metrics"), each(several, "weighted_metrics"), loss_weights=weights,
+    )  # fmt: skip
 
 
 def _metric_config(identifier: Any) -> Any:
@@ -84,11 +123,6 @@ def _metric(config: Any, custom: Mapping[str, Any]) -> Any:
 
 def save(model: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
     """Write a model to a `.minidl` file."""
-    if not isinstance(model, _sequential()):
-        raise ArgumentError(
-            f"save: {model.name!r} is a {type(model).__name__}, and a file can describe a Sequential only: keep its "
-            "weights by get_weights(), and its class in your program"
-        )
     target = Path(path)
     if target.suffix != ".minidl":
         raise ArgumentError(f"save: expected a path that ends in .minidl, got {str(path)!r}")
@@ -101,7 +135,7 @@ def save(model: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
             f"save: the file does not say how {model.name!r} was compiled: {error}", MiniDLWarning, stacklevel=3
         )
         compiled = None
-    config = {**layer_config(model), "compile_config": compiled}
+    config = {**_model_config(model), "compile_config": compiled}
     write_archive(target, config, {name: variable.data for name, variable in _variables(model).items()})
 
 
@@ -116,16 +150,11 @@ def load_model(
     config, arrays = read_archive(path)
     custom = custom_objects or {}
     try:
-        kind = look_up("model", config["class_name"], {"Sequential": _sequential(), **custom})
-        model = kind.from_config(config["config"], custom)
-        compiled = config["compile_config"]
-        if compile and compiled is not None:
-            model.compile(
-                optimizers.deserialize(compiled["optimizer"], custom),
-                losses.deserialize(compiled["loss"], custom),
-                [_metric(metric, custom) for metric in compiled["metrics"]],
-                [_metric(metric, custom) for metric in compiled["weighted_metrics"]],
-            )
+        # With leeway: weights that are no more than of another shape get a better error below.
+        with weights_limited_to(8 * sum(array.nbytes for array in arrays.values()) + (1 << 20)):
+            model = _model_from_config(config, custom)
+        if compile and config["compile_config"] is not None:
+            compile_from_config(model, config["compile_config"], custom)
     except Exception as error:  # what a hostile file says can fail in as many ways as there are layers
         hint = "; what is your own goes into custom_objects" if isinstance(error, UnknownNameError) else ""
         raise DataFileError(f"{os.fspath(path)!r} holds no model that can be made here: {error!r}{hint}") from error
@@ -138,10 +167,41 @@ def load_model(
     return model
 
 
+def _model_config(model: Any) -> dict[str, Any]:
+    """The class and configuration of a model; of a class of one's own also the shape that it was built for."""
+    own: Any = tuple(_models().values())
+    if isinstance(model, own):
+        return layer_config(model)
+    try:
+        return {**layer_config(model), "input_shape": map_shapes(list, model.input_shape)}
+    except ArgumentError as error:
+        raise ArgumentError(
+            f"save: {model.name!r} is a {type(model).__name__}, which a file can describe only by its get_config(): "
+            f"{error}; or keep its weights by get_weights(), and its class in your program"
+        ) from error
+
+
+def _model_from_config(config: Mapping[str, Any], custom: Mapping[str, Any]) -> Any:
+    """What `_model_config` described, with new weights."""
+    own = _models()
+    kind = look_up("model", config["class_name"], {**own, **custom})
+    if issubclass(kind, tuple(own.values())):
+        return kind.from_config(config["config"], custom)
+    model: Any = layer_from_config(config, custom)
+    model.build(map_shapes(tuple, config["input_shape"]))
+    return model
+
+
 def _variables(model: Any) -> dict[str, Any]:
-    """The variables by their place: "2/0/kernel" is the first variable, a kernel, of the third layer."""
+    """The variables by their place: "2/0/kernel" is the first variable, a kernel, of the third layer.
+
+    Those that the model has itself come first: "own/0/scale".
+    """
+    inside = [layer.variables for layer in model.layers]
+    places = {id(variable): f"{k}/{j}" for k, found in enumerate(inside) for j, variable in enumerate(found)}
+    if len(places) < sum(map(len, inside)):
+        raise ArgumentError(f"save: {model.name!r} has a layer that is also in a model inside it: they would be parted")
     return {
-        f"{k}/{j}/{variable.name}": variable
-        for k, layer in enumerate(model.layers)
-        for j, variable in enumerate(layer.variables)
+        f"{places.get(id(variable), f'own/{j}')}/{variable.name}": variable
+        for j, variable in enumerate(model.variables)
     }

@@ -7,30 +7,82 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from minidl import optimizers, random
 from minidl.callbacks import Callback, CallbackList, History, ProgressBar
 from minidl.callbacks.callback import as_callbacks
 from minidl.checks import count
 from minidl.errors import ArgumentError, NotBuiltError, NotCompiledError, unknown_name, warn_old_name
-from minidl.layers.layer import Layer, OpenShape
-from minidl.memory import Array
+from minidl.layers.layer import Layer
+from minidl.layers.symbolic import with_open_batch
 from minidl.models import files
 from minidl.models.summary import summarize
-from minidl.training import Data, Objective, Steps, as_data, as_inputs, evaluate, fit, predict, rehearse
+from minidl.training import (
+    Data,
+    Objective,
+    Objectives,
+    Steps,
+    as_data,
+    as_inputs,
+    evaluate,
+    fit,
+    objective_for,
+    predict,
+    rehearse,
+)
 
 
 class Model(Layer):
-    """A layer with `compile`, `fit`, `evaluate`, `predict` and `save`; subclass it and write `call`."""
+    """A layer with `compile`, `fit`, `evaluate`, `predict` and `save`.
+
+    `Model(inputs, outputs)` of symbolic tensors is the model of what lies between them. Or subclass it: make layers in
+    `__init__`, use them in `call`.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """`Model(inputs, outputs)` is a `Functional`."""
+        if cls is Model and (args or {"inputs", "outputs"} & kwargs.keys()):
+            from minidl.models.functional import Functional  # which is a Model
+
+            return super().__new__(Functional)
+        return super().__new__(cls)
 
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: str | None = None) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.optimizer: Any = None
-        self._objective: Objective | None = None
+        self._objective: Objective | Objectives | None = None
         self.steps = Steps(self)
         self.stop_training = False
         self.history: History | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("history", "stop_training"):
+            # No step depends on these, and `fit` sets them each time: what has been recorded stays.
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     # Layers.
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for inputs of this shape (batch first), by a trial on zeros; several have nested shapes."""
+        super().build(input_shape)
+        # A subclass that builds by itself has done so.
+        if type(self).build is Model.build:
+            self.built_shape = input_shape
+            try:
+                Layer.compute_output_shape(self, input_shape)
+            except Exception:
+                self.built, self.built_shape = False, None
+                raise
+
+    def build_for(self, input_shape: Any) -> None:
+        """Build once. A call makes the weights of the layers inside as it goes: that needs no trial."""
+        if type(self).build is Model.build and not self.built:
+            Layer.build(self, input_shape)
+            self.built_shape = with_open_batch(input_shape)
+        super().build_for(input_shape)
 
     @property
     def layers(self) -> list[Layer]:
@@ -74,25 +126,37 @@ class Model(Layer):
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
+        loss_weights: Any = None,
     ) -> None:
         """Say how to train: the optimizer, the loss and the metrics, as strings, objects or functions.
 
-        A loss is f(y_true, y_pred), metrics a list of such. A step is recorded for each shape of batch and replayed
-        from then on (see `minidl.function`); with `run_eagerly` every step runs layer by layer.
+        A loss is f(y_true, y_pred), metrics a list of such. A model with several outputs takes one loss for all, or a
+        list or a dictionary with one for each output, and so for the metrics; `loss_weights` are then the factors of
+        the losses in their sum. With `run_eagerly` every step runs layer by layer; else it is recorded and replayed.
         """
         if optimizer is None:
             raise ArgumentError('compile: expected an optimizer, such as optimizer="sgd"')
         for argument, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if isinstance(value, str):
                 warn_old_name(f'{argument}="{value}"', f'{argument}=["{value}"]')
-        objective = Objective(loss, metrics, weighted_metrics)
+        objective = objective_for(self.output_names, loss, metrics, weighted_metrics, loss_weights)
         self.optimizer = optimizers.get(optimizer)
         self._objective = objective
         self.run_eagerly = run_eagerly
         self.steps = Steps(self, run_eagerly)
 
     @property
-    def objective(self) -> Objective:
+    def input_names(self) -> list[str] | None:
+        """The names of the inputs, by which data can be given; None where only `call` knows them."""
+        return None
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """The names of the outputs, by which targets, losses and metrics can be given; None where they have none."""
+        return None
+
+    @property
+    def objective(self) -> Objective | Objectives:
         """What the model was compiled for."""
         if self._objective is None:
             raise NotCompiledError(f'{self.name!r} is not compiled: call compile(optimizer="sgd", loss=…) first')
@@ -106,7 +170,7 @@ class Model(Layer):
     @property
     def metrics_names(self) -> list[str]:
         """What the numbers of `evaluate` are, in their order."""
-        return ["loss", *self.objective.asked]
+        return self.objective.names
 
     def fit(
         self,
@@ -126,6 +190,7 @@ class Model(Layer):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
+        augment: Callable[[Any, np.random.Generator], Any] | None = None,
     ) -> History:
         """Train for the epochs from `initial_epoch` to `epochs`; gives the History.
 
@@ -136,18 +201,19 @@ class Model(Layer):
 
         With `steps_per_epoch` an epoch has so many batches: it goes on where the last one ended, and begins anew at the
         end of the data. `validation_steps` validates on the first batches only, `validation_freq` n after every n-th
-        epoch only.
+        epoch only. `augment(x, generator)` gives the samples of a training batch in another form, such as flipped or
+        shifted images (see `minidl.augmentation`); it runs beside the training, in a thread of its own.
 
         Data that is empty, not finite, of the wrong shape, or labelled with classes that do not exist is an error
         before anything is learned. An exception, Ctrl-C too, leaves the model with what it has learned so far.
         """
-        data, validation = as_data("fit", x, y, sample_weight), None
+        data, validation = self._data("fit", x, y, sample_weight), None
         size = _count("batch_size", batch_size, 32)
         validation_size = _count("validation_batch_size", validation_batch_size, size)
         if validation_data is not None:
             if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
                 raise ArgumentError("validation_data: expected (x, y) or (x, y, sample_weight)")
-            validation = as_data("validation_data", *validation_data)
+            validation = self._data("validation_data", *validation_data)
         elif validation_split:
             data, validation = data.split(validation_split)
         data = data.with_class_weight(class_weight)
@@ -161,7 +227,7 @@ class Model(Layer):
         bar, told = self._told([*as_callbacks(callbacks), history], verbose, epochs, steps)
         if validation is not None:
             validation = _first(validation, "validation_steps", validation_steps, validation_size)
-        rehearse(self, "fit", data, size)
+        rehearse(self, "fit", data, size, augment)
         if validation is not None:
             rehearse(self, "validation_data", validation, validation_size)
         self.history = history
@@ -169,7 +235,7 @@ class Model(Layer):
             fit(
                 self, data, validation, told, batch_size=size, epochs=range(initial_epoch, epochs), steps=steps,
                 generator=random.spawn("shuffling") if shuffle else None, validation_batch_size=validation_size,
-                validation_freq=every,
+                augment=augment, validation_freq=every,
             )  # fmt: skip
         finally:
             bar.close()
@@ -188,7 +254,7 @@ class Model(Layer):
     ) -> Any:
         """The loss and the metrics over the data: a number, a list with the loss first, or a dictionary."""
         size = _count("batch_size", batch_size, 32)
-        data = _first(as_data("evaluate", x, y, sample_weight), "steps", steps, size)
+        data = _first(self._data("evaluate", x, y, sample_weight), "steps", steps, size)
         bar, told = self._told(as_callbacks(callbacks), verbose, 1, data.steps(size))
         rehearse(self, "evaluate", data, size)
         try:
@@ -204,10 +270,10 @@ class Model(Layer):
         verbose: int | str = "auto",
         steps: int | None = None,
         callbacks: Callback | Iterable[Callback] | None = None,
-    ) -> Array:
-        """The outputs for all samples, as one array, in inference mode."""
+    ) -> Any:
+        """The outputs for all samples, in inference mode: one array, or several nested as the model gives them."""
         size = _count("batch_size", batch_size, 32)
-        data = _first(as_inputs("predict", x), "steps", steps, size)
+        data = _first(as_inputs("predict", x, self.input_names), "steps", steps, size)
         bar, told = self._told(as_callbacks(callbacks), verbose, 1, data.steps(size))
         try:
             return predict(self, data, told, size)
@@ -223,18 +289,22 @@ class Model(Layer):
         return_dict: bool = False,
     ) -> Any:
         """One gradient step; gives the loss and metrics of this batch as `evaluate` does."""
-        data = as_data("train_on_batch", x, y, sample_weight).with_class_weight(class_weight)
+        data = self._data("train_on_batch", x, y, sample_weight).with_class_weight(class_weight)
         # One sample finds out what does not fit; the whole batch would take much longer.
         rehearse(self, "train_on_batch", data, 1)
         return self._on_batch(self.steps.train, data, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch as `evaluate` gives them; nothing is learned."""
-        return self._on_batch(self.steps.test, as_data("test_on_batch", x, y, sample_weight), return_dict)
+        return self._on_batch(self.steps.test, self._data("test_on_batch", x, y, sample_weight), return_dict)
 
-    def predict_on_batch(self, x: Any) -> Array:
+    def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
-        return self.steps.predict(as_inputs("predict_on_batch", x).x)
+        return self.steps.predict(as_inputs("predict_on_batch", x, self.input_names).x)
+
+    def _data(self, where: str, x: Any, y: Any = None, sample_weight: Any = None) -> Data:
+        """The checked data; that of several inputs and outputs in their order."""
+        return as_data(where, x, y, sample_weight, self.input_names, self.objective.output_names)
 
     def _on_batch(self, step: Callable[..., None], data: Data, return_dict: bool) -> Any:
         """What `step` makes of the data as a single batch."""
@@ -262,15 +332,16 @@ class Model(Layer):
         return None if self._objective is None else files.compile_config(self.optimizer, self._objective)
 
     @property
-    def input_shape(self) -> OpenShape:
-        """The shape of the inputs, None for an open size."""
-        if self.batch_input_shape is None:
+    def input_shape(self) -> Any:
+        """The shape of the input, None for an open size; of several, nested as they are."""
+        shape = self.batch_input_shape or self.built_shape
+        if shape is None:
             raise NotBuiltError(f"{self.name!r} does not know its input shape yet: build it or call it on data first")
-        return self.batch_input_shape
+        return shape
 
     @property
-    def output_shape(self) -> OpenShape:
-        """The shape of the outputs, None for an open size."""
+    def output_shape(self) -> Any:
+        """The shape of the output, None for an open size; of several, nested as they are."""
         return self.compute_output_shape(self.input_shape)
 
 

@@ -11,12 +11,16 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from minidl.autodiff.tree import map_leaves
 from minidl.errors import ArgumentError
-from minidl.layers import Variable
-from minidl.layers.layer import OpenShape
+from minidl.layers import Layer, Variable
+from minidl.layers.operation import Operation
+from minidl.layers.symbolic import map_shapes
+from minidl.models.graph import Graph
 
-_HEADERS = ("Layer (type)", "Output Shape", "Param #", "Trainable")
-_ALIGNMENTS = "<<>^"
+# The headers of the columns, how they are aligned, and where they end, as fractions of the line.
+_CHAIN = (("Layer (type)", "Output Shape", "Param #"), "<<>", [0.45, 0.8, 1.0], 88)
+_GRAPH = ((*_CHAIN[0], "Connected to"), "<<><", [0.3, 0.56, 0.74, 1.0], 108)
 
 
 def summarize(
@@ -26,39 +30,62 @@ def summarize(
     show_trainable: bool = False,
     expand_nested: bool = False,
 ) -> str:
-    """The layers of a Sequential with their output shapes and numbers of weights, and the totals, as a text.
+    """The layers of a model with their output shapes and numbers of weights, and the totals, as a text.
 
-    The table is `line_length` characters wide, by default as wide as the terminal allows, but no more than 88.
-    `positions` are where its three columns end, as fractions of the line. `show_trainable` adds a column that says
-    whether a layer with weights is trainable; `expand_nested` shows the layers of models inside the model. What
-    is not known before the model is built is "?". `ArgumentError` if the columns do not fit.
+    Where layers branch, a further column says what each is connected to: `dense[0][0]` is the first result of the
+    first call of the layer "dense". The table is `line_length` characters wide, by default as wide as the terminal
+    allows, but no more than 88, or 108. `positions` are where its three or four columns end, as fractions of the line.
+    `show_trainable` adds a column that says whether a layer with weights is trainable; `expand_nested` shows the layers
+    of models inside the model. What is not known before the model is built is "?". `ArgumentError` if the columns do
+    not fit.
     """
-    ends = [0.45, 0.8, 1.0] if positions is None else list(positions)
-    if len(ends) != 3 or ends[-1] > 1 or not all(a < b for a, b in pairwise([0, *ends])):
-        raise ArgumentError(f"summary: expected three rising positions, fractions of the line up to 1, got {positions}")
-    widest = 88
+    graph = getattr(model, "graph", None)
+    graph = None if graph is None or graph.is_chain else graph
+    headers, alignments, default, widest = _CHAIN if graph is None else _GRAPH
+    ends = default if positions is None else list(positions)
+    if len(ends) != len(headers) or ends[-1] > 1 or not all(a < b for a, b in pairwise([0, *ends])):
+        many = {3: "three", 4: "four"}[len(headers)]
+        wanted = f"{many} rising positions, fractions of the line up to 1"
+        raise ArgumentError(f"summary: expected {wanted}, got {positions}")
     if show_trainable:
+        headers, alignments = (*headers, "Trainable"), f"{alignments}^"
         ends, widest = [*(0.9 * end for end in ends), 1.0], widest + 12
     if line_length is None:
         line_length = min(widest, shutil.get_terminal_size().columns - 4)
-    table = _table(_rows(model, expand_nested), _column_widths(ends, line_length))
+    rows = (
+        [*row, *([connections] if graph else []), *([trainable] if show_trainable else [])]
+        for *row, connections, trainable in _rows(model, graph, expand_nested)
+    )
+    table = _table(headers, alignments, rows, _column_widths(ends, line_length))
     return "\n".join([f'Model: "{model.name}"', *table, *_totals(model), ""])
 
 
-def _rows(model: Any, expand_nested: bool, level: int = 0) -> Iterator[list[str]]:
-    """What each layer has in the columns, its input shape being the output shape of the one before."""
+def _rows(model: Any, graph: Graph | None, expand_nested: bool, level: int = 0) -> Iterator[list[str]]:
+    """What each layer has in all columns there may be."""
     indent = "   " * level + "└ " if level else ""
-    shape: OpenShape | None = model.batch_input_shape
-    for layer in model.layers:
-        shape = layer.compute_output_shape(shape) if layer.built and shape is not None else None
+    for layer in model.layers if level else getattr(model, "operations", model.layers):
+        kind = layer.title if isinstance(layer, Operation) else type(layer).__name__
+        connections = [f"{origin.name}[{k}][{j}]" for origin, k, j in graph.connections(layer)] if graph else []
         yield [
-            f"{indent}{layer.name} ({type(layer).__name__})",
-            "?" if shape is None else f"({', '.join(map(str, shape))})",
+            f"{indent}{layer.name} ({kind})",
+            _output_shape(layer),
             f"{layer.count_params():,}" if layer.built else "0 (unbuilt)",
+            ", ".join(connections) or "-",
             ("Y" if layer.trainable else "N") if layer.weights else "-",
         ]
         if expand_nested and hasattr(layer, "layers"):
-            yield from _rows(layer, expand_nested, level + 1)
+            yield from _rows(layer, graph, expand_nested, level + 1)
+
+
+def _output_shape(layer: Layer) -> str:
+    """The shape of the last symbolic output, or of that for the shape that the layer was built for."""
+    if layer.inbound_nodes:
+        shapes = map_leaves(lambda tensor: str(tensor.shape), layer.inbound_nodes[-1].outputs)
+    elif layer.built_shape is not None:
+        shapes = map_shapes(str, layer.compute_output_shape(layer.built_shape))
+    else:
+        return "?"
+    return str(shapes).replace("'", "").replace(",)", ")")
 
 
 def _column_widths(ends: Sequence[float], line_length: int) -> list[int]:
@@ -78,25 +105,26 @@ def _column_widths(ends: Sequence[float], line_length: int) -> list[int]:
     return widths
 
 
-def _table(rows: Iterator[list[str]], widths: Sequence[int]) -> Iterator[str]:
+def _table(
+    headers: Sequence[str], alignments: str, rows: Iterator[list[str]], widths: Sequence[int]
+) -> Iterator[str]:
     """The lines of the table: a heavy frame around the headers, a light one around the rows."""
 
     def rule(left: str, line: str, crossing: str, right: str) -> str:
         return left + crossing.join(line * (width + 2) for width in widths) + right
 
     def row(cells: Sequence[str], bar: str, at_bottom: bool = False) -> Iterator[str]:
-        # Not strict: the last column is there only where its width is given.
-        columns = [_wrap(cell, width) for cell, width in zip(cells, widths, strict=False)]
+        columns = [_wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
         height = max(map(len, columns))
         for k, lines in enumerate(columns):
             blanks = [""] * (height - len(lines))
             columns[k] = blanks + lines if at_bottom else lines + blanks
         for parts in zip(*columns, strict=True):
-            aligned = zip(parts, _ALIGNMENTS, widths, strict=False)
+            aligned = zip(parts, alignments, widths, strict=True)
             yield bar + bar.join(f" {part:{alignment}{width}} " for part, alignment, width in aligned) + bar
 
     yield rule(*"┏━┳┓")
-    yield from row(_HEADERS, "┃", at_bottom=True)
+    yield from row(headers, "┃", at_bottom=True)
     yield rule(*"┡━╇┩")
     for k, cells in enumerate(rows):
         if k:

@@ -1,12 +1,17 @@
 """Functions on tensors, named as in `keras.ops`.
 
-Each takes what `minidl.Tensor` takes, checks it, and applies the kernel that has the mathematics.
+Each takes what `minidl.Tensor` takes, checks it, and applies the kernel that has the mathematics. A symbolic tensor
+among the arguments records the call instead: it becomes a layer of a model.
 """
 
-from minidl.ops import math, nn, reductions, shapes
+from minidl.ops import convolution, math, nn, pooling, reductions, shapes, symbolic
+from minidl.ops.convolution import *  # noqa: F403
 from minidl.ops.math import *  # noqa: F403
 from minidl.ops.nn import *  # noqa: F403
+from minidl.ops.pooling import *  # noqa: F403
 from minidl.ops.reductions import *  # noqa: F403
 from minidl.ops.shapes import *  # noqa: F403
 
-__all__ = [*math.__all__, *nn.__all__, *reductions.__all__, *shapes.__all__]
+__all__ = [*convolution.__all__, *math.__all__, *nn.__all__, *pooling.__all__, *reductions.__all__, *shapes.__all__]
+
+globals().update({name: symbolic.recorded(globals()[name]) for name in __all__})

@@ -24,10 +24,19 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.memory import Array
 
 __all__ = [
-    "batch_normalization", "dropout", "elu", "gelu", "group_normalization", "hard_sigmoid", "leaky_relu", "log_softmax",
-    "mish", "prelu", "relu", "rrelu", "selu", "sigmoid", "sigmoid_crossentropy", "silu", "softmax",
+    "affine", "batch_normalization", "dropout", "elu", "gelu", "group_normalization", "hard_sigmoid", "leaky_relu",
+    "log_softmax", "mish", "prelu", "relu", "rrelu", "selu", "sigmoid", "sigmoid_crossentropy", "silu", "softmax",
     "softmax_crossentropy", "softplus", "softsign", "sparse_softmax_crossentropy", "standardize", "swish",
 ]  # fmt: skip
+
+
+def affine(x: TensorLike, w: TensorLike, b: TensorLike) -> Tensor:
+    """y = x·W + b: (…, features), (features, units), (units,) → (…, units)."""
+    x, w, b = promote(floating(x), w, b)
+    if w.ndim != 2 or x.ndim < 2 or x.shape[-1] != w.shape[0] or b.shape != w.shape[1:]:
+        shapes = f"{x.shape}, {w.shape} and {b.shape}"
+        raise ShapeError(f"affine: expected (…, features), (features, units) and (units,), got {shapes}")
+    return apply(kernels.Affine(), x, w, b)
 
 
 def sigmoid(x: TensorLike) -> Tensor:

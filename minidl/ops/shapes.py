@@ -48,8 +48,9 @@ def convert_to_numpy(x: TensorLike) -> npt.NDArray[Any]:
 
 
 def shape(x: TensorLike) -> tuple[int, ...]:
-    """The sizes of the axes."""
-    return as_tensor(x).shape
+    """The sizes of the axes; None for those that are open in a symbolic tensor."""
+    sizes: tuple[int, ...] = x.shape if hasattr(x, "shape") else as_tensor(x).shape
+    return sizes
 
 
 def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike | None = None) -> Tensor:

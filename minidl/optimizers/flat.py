@@ -6,16 +6,13 @@ over the long arrays, a piece that fits into the cache at a time, instead of onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from minidl.layers.variable import Variable
 from minidl.memory import Array
-
-PIECE = 16_384
-"""How many elements are changed at once: of each array involved, 64 KB in float32."""
 
 
 class Block:
@@ -57,11 +54,6 @@ class Run:
     start: int
     stop: int
     decays: bool
-
-    def pieces(self) -> Iterator[slice]:
-        """The run, a piece at a time."""
-        for start in range(self.start, self.stop, PIECE):
-            yield slice(start, min(start + PIECE, self.stop))
 
 
 def runs(homes: Sequence[tuple[Block, Variable]], decays: Callable[[Variable], bool]) -> list[Run]:

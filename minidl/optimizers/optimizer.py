@@ -8,6 +8,7 @@ or on any piece of them. All the rest is here, written once: checking, clipping,
 
 from __future__ import annotations
 
+import copy
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,9 +25,10 @@ from minidl.errors import AbstractMethodError, ArgumentError, MiniDLWarning, unk
 from minidl.layers.variable import Variable
 from minidl.memory import Array
 from minidl.optimizers import clipping, schedules
-from minidl.optimizers.flat import Block, runs
+from minidl.optimizers.flat import Block, Run, runs
 from minidl.optimizers.gradients import fitting
 from minidl.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
+from minidl.threads import FEW, PIECE, in_parallel
 
 Rate = Variable | LearningRateSchedule | Callable[[], Any]
 
@@ -241,6 +243,19 @@ class Optimizer(Configurable):
         by_name = any(part in variable.name for part in self._excluded_names)
         return not by_name and all(variable is not v for v in self._excluded)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # Copied one by one, the pieces of the long arrays would not be pieces any more.
+        optimizer = memo[id(self)] = object.__new__(type(self))
+        for name, value in vars(self).items():
+            laid_out = name in ("_blocks", "_slots", "_steps")
+            setattr(optimizer, name, {} if laid_out else copy.deepcopy(value, memo))
+        variables = [copy.deepcopy(variable, memo) for variable in self._blocks]
+        optimizer.build(variables)
+        for own, slots in zip(variables, self._slots.values(), strict=True):
+            for name, slot in slots.items():
+                optimizer._slots[own][name].assign(slot)
+        return optimizer
+
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` by name, as plain data. A function as learning rate is an `ArgumentError`."""
         rate = self._learning_rate
@@ -346,15 +361,24 @@ class _Step:
             block.house(variable)
             variable.version += 1
         coefficients = optimizer.coefficients(learning_rate, int(optimizer.iterations) + 1)
-        names = optimizer.slots()
         for run in self._runs:
             optimizer._complete(run.block)
-            slots = {name: run.block.slots[name] for name in names}
-            for piece in run.pieces():
-                w = run.block.values[piece]
-                if optimizer.weight_decay is not None and run.decays:
-                    # Not w *= 1 − η·λ: in float32 that rounds the decay, typically 1e-6, to a multiple of 6e-8.
-                    w -= (optimizer.weight_decay * learning_rate) * w
-                of_piece = {name: slot[piece] for name, slot in slots.items()}
-                optimizer.update(w, run.block.gradients[piece], *coefficients, **of_piece)
+            self._change(run, learning_rate, coefficients)
         optimizer.iterations.assign_add(1)
+
+    def _change(self, run: Run, learning_rate: float, coefficients: tuple[float, ...]) -> None:
+        """The rule, on one piece of a run after the other."""
+        optimizer, everything = self._optimizer, slice(run.start, run.stop)
+        values, gradients = run.block.values[everything], run.block.gradients[everything]
+        gradients.flags.writeable = False
+        slots = {name: run.block.slots[name][everything] for name in optimizer.slots()}
+        decay = (optimizer.weight_decay or 0.0) * learning_rate if run.decays else 0.0
+
+        def change(worker: int, piece: slice) -> None:
+            w = values[piece]
+            if decay:
+                # Not w *= 1 − η·λ: in float32 that rounds the decay, typically 1e-6, to a multiple of 6e-8.
+                w -= decay * w
+            optimizer.update(w, gradients[piece], *coefficients, **{name: slot[piece] for name, slot in slots.items()})
+
+        in_parallel(change, len(values), PIECE, FEW)

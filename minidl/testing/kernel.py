@@ -54,6 +54,7 @@ def check_kernel(
     - The gradient for each input is that of the complex step, to 1e-10 of its largest element.
     - The Hessian-vector product, by the complex step through `backward`, is that of a difference quotient (`twice`).
     - float32 gives float32, and the result of float64 within its rounding.
+    - A selective kernel gives each gradient by itself, and then no other.
     - Inputs, cotangents and saved arrays are not modified; `backward` can be called again.
     - Heap and Arena give bitwise equal results, also when the buffers held NaN before.
     - Fortran order, reversed and strided inputs and cotangents give the same.
@@ -70,6 +71,8 @@ def check_kernel(
         if twice:
             proof.second_derivative_is_the_difference_quotient()
         proof.backward_can_be_called_again()
+        if kernel.selective:
+            proof.gradients_can_be_asked_for_one_by_one()
         proof.float32_stays_float32()
         proof.memories_agree()
         proof.layouts_agree()
@@ -223,6 +226,18 @@ class _Proof:
         for k, (again, before) in enumerate(zip(pull(_same), first, strict=True)):
             if before is not None:
                 expect_equal(again, before, f"gradient of input {k} from a second backward pass")
+
+    def gradients_can_be_asked_for_one_by_one(self) -> None:
+        y, saved = self.kernel.forward(_HEAP, *self.inputs)
+        (dy,) = slope((y,))
+        together = self.kernel.backward(_HEAP, dy, saved, (True,) * len(self.inputs))
+        for k, expected in enumerate(together):
+            wanted = tuple(position == k for position in range(len(self.inputs)))
+            for position, dx in enumerate(self.kernel.backward(_HEAP, dy, saved, wanted)):
+                if position == k:
+                    expect_equal(dx, expected, f"gradient of input {k}, the only one wanted,")
+                else:
+                    expect(dx is None, f"a gradient of input {position} where only that of input {k} was wanted")
 
     def float32_stays_float32(self) -> None:
         single = [x.astype(np.float32) if is_real(x) else x for x in self.inputs]

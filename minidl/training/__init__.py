@@ -2,9 +2,10 @@
 
 from minidl.training.data import Data, as_data, as_inputs
 from minidl.training.loop import evaluate, fit, predict, rehearse
-from minidl.training.objective import Objective
+from minidl.training.objective import Objective, Objectives, objective_for
 from minidl.training.step import Steps
 
 __all__ = [
-    "Data", "Objective", "Steps", "as_data", "as_inputs", "evaluate", "fit", "predict", "rehearse",
+    "Data", "Objective", "Objectives", "Steps", "as_data", "as_inputs", "evaluate", "fit", "objective_for", "predict",
+    "rehearse",
 ]  # fmt: skip

@@ -3,42 +3,72 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from minidl.autodiff.tensor import plain
-from minidl.errors import ArgumentError, DTypeError, NonFiniteError, ShapeError
-from minidl.memory import Array
+from minidl.autodiff.tree import leaves, map_leaves
+from minidl.errors import ArgumentError, DTypeError, NonFiniteError, ShapeError, unknown_name
+from minidl.memory import Arena, Array
 
-# (x, y, sample_weight); the last two may be missing.
-Batch = tuple[Array, Array | None, Array | None]
+# (x, y, sample_weight); the last two may be missing. Each is an array, or several of them nested as the model has them.
+Batch = tuple[Any, Any, Any]
+# What changes the samples of a batch at random: f(x, generator).
+Augment = Callable[[Any, np.random.Generator], Any]
 
 
 @dataclass(frozen=True)
 class Data:
-    """Samples x, their targets y and their weights, each with one entry a sample along its first axis."""
+    """Samples x, their targets y and their weights, each with one entry a sample along its first axis.
 
-    x: Array
-    y: Array | None = None
-    sample_weight: Array | None = None
+    A model with several inputs has several arrays in x, in a list or a dictionary; one with several outputs has a list
+    of them in y and in the weights.
+    """
+
+    x: Any
+    y: Any = None
+    sample_weight: Any = None
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(leaves(self.x)[0])
 
     def part(self, positions: Any) -> Data:
         """The samples at these positions: a view for a slice, a copy for an array."""
-        return Data(*(None if a is None else a[positions] for a in (self.x, self.y, self.sample_weight)))  # type: ignore[arg-type]
+        return Data(*map_leaves(lambda a: None if a is None else a[positions], (self.x, self.y, self.sample_weight)))
 
     def batches(self, size: int, generator: np.random.Generator | None = None) -> Iterator[Batch]:
-        """Batches of `size` samples, the last may be smaller; in random order if a generator is given."""
+        """Batches of `size` samples, the last may be smaller; in random order if a generator is given.
+
+        Those in random order are gathered where the one before the last was.
+        """
         order = None if generator is None else generator.permutation(len(self))
+        rooms = cycle((Arena(), Arena()))
         for start in range(0, len(self), size):
-            batch = self.part(slice(start, start + size) if order is None else order[start : start + size])
+            if order is None:
+                batch = self.part(slice(start, start + size))
+            else:
+                batch = self._gathered(order[start : start + size], next(rooms))
             yield batch.x, batch.y, batch.sample_weight
+
+    def _gathered(self, positions: Array, room: Arena) -> Data:
+        """The samples at these positions, copied to `room`."""
+        room.rewind()
+
+        def gather(a: Array | None) -> Array | None:
+            # NumPy would copy the whole of an array that is not contiguous.
+            if a is None or not a.flags.c_contiguous:
+                return None if a is None else a[positions]
+            gathered = room.empty((len(positions), *a.shape[1:]), a.dtype)
+            np.take(a, positions, axis=0, out=gathered, mode="clip")
+            return gathered
+
+        return Data(*map_leaves(gather, (self.x, self.y, self.sample_weight)))
 
     def steps(self, size: int) -> int:
         """How many batches there are."""
@@ -61,6 +91,8 @@ class Data:
             raise ArgumentError(f"class_weight: expected a dictionary {{label: weight}}, got {class_weight!r}")
         if self.sample_weight is not None:
             raise ArgumentError("class_weight and sample_weight exclude each other: multiply the classes' weights in")
+        if isinstance(self.y, list):
+            raise ArgumentError("class_weight is for models with a single output: use sample_weight")
         classes = self._classes()
         weights = np.ones(len(self), np.float32)
         for label, weight in class_weight.items():
@@ -73,34 +105,112 @@ class Data:
 
     def _classes(self) -> Array:
         """The class of each sample, from labels (n,) or (n, 1) or from one-hot rows."""
-        assert self.y is not None
         if self.y.ndim > 2:
             raise ArgumentError(f"class_weight needs one label a sample, got y of shape {self.y.shape}")
         one_hot = self.y.ndim == 2 and self.y.shape[1] > 1
-        return np.argmax(self.y, axis=1) if one_hot else self.y.reshape(len(self))
+        classes: Array = np.argmax(self.y, axis=1) if one_hot else self.y.reshape(len(self))
+        return classes
 
 
-def as_inputs(where: str, x: Any) -> Data:
-    """Samples to predict for, NaN or not; or an error if they are no numbers, or none at all."""
-    samples = _numbers(where, "x", x)
-    if not len(samples):
-        raise ShapeError(f"{where}: x has no samples, its shape is {samples.shape}")
-    return Data(samples)
+def augmented(batches: Iterator[Batch], augment: Augment, generator: np.random.Generator) -> Iterator[Batch]:
+    """The batches with `augment(x, generator)` in place of x, each made while the one before is learned from."""
+
+    def make() -> Batch | None:
+        batch = next(batches, None)
+        return None if batch is None else (augment(batch[0], generator), *batch[1:])
+
+    with ThreadPoolExecutor(1, "minidl-augmentation") as thread:
+        coming = thread.submit(make)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(make)
+            yield batch
 
 
-def as_data(where: str, x: Any, y: Any, sample_weight: Any = None) -> Data:
-    """Samples to learn from, or an error that says what is missing, empty, of another length, or not finite."""
-    samples = as_inputs(where, x).x
-    weights = None if sample_weight is None else _numbers(where, "sample_weight", sample_weight)
-    data = Data(samples, _numbers(where, "y", y), weights)
-    for name, array in vars(data).items():
-        if array is None:
-            continue
-        if len(array) != len(data):
-            raise ShapeError(f"{where}: x has {len(data)} samples but {name} has {len(array)}")
-        if array.dtype.kind == "f":
-            _check_finite(where, name, array)
+def as_inputs(where: str, x: Any, names: Sequence[str] | None = None) -> Data:
+    """Samples to predict for, NaN or not; or an error if they are no numbers, or none at all.
+
+    `names` are those of the model's inputs. Several have a list or a dictionary of arrays. Where the names are not
+    known, a dictionary, a tuple, or a list of arrays are several.
+    """
+    samples = _nested(where, x) if names is None else _by_names(where, "x", x, names)
+    data = Data(samples)
+    _check_lengths(where, data)
+    if not len(data):
+        raise ShapeError(f"{where}: x has no samples, its shape is {leaves(samples)[0].shape}")
     return data
+
+
+def as_data(
+    where: str,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] = ("y",),
+) -> Data:
+    """Samples to learn from, or an error that says what is missing, empty, of another length, or not finite.
+
+    `inputs` and `outputs` are the names of those of the model, where it has several.
+    """
+    samples = as_inputs(where, x, inputs).x
+    weights = sample_weight
+    if weights is not None and len(outputs) > 1 and hasattr(weights, "dtype"):
+        weights = [weights] * len(outputs)
+    weights = None if weights is None else _by_names(where, "sample_weight", weights, outputs, needed=False)
+    data = Data(samples, _by_names(where, "y", y, outputs), weights)
+    _check_lengths(where, data)
+    for what, array in _named_arrays(data):
+        if array.dtype.kind == "f":
+            _check_finite(where, what, array)
+    return data
+
+
+def _nested(where: str, x: Any) -> Any:
+    """One array, or several in a list or a dictionary as they are given."""
+    of_arrays = isinstance(x, (list, tuple)) and all(hasattr(part, "dtype") and part.ndim for part in x)
+    if not (isinstance(x, Mapping) or of_arrays) or not x:
+        return _numbers(where, "x", x)
+    parts = x if isinstance(x, Mapping) else dict(enumerate(x))
+    arrays = {key: _numbers(where, f"x[{key!r}]", part) for key, part in parts.items()}
+    return arrays if isinstance(x, Mapping) else list(arrays.values())
+
+
+def _by_names(where: str, what: str, value: Any, names: Sequence[str], needed: bool = True) -> Any:
+    """One array for each name, in a list; for a single name the array itself."""
+    if isinstance(value, Mapping):
+        for name in value:
+            if name not in names:
+                raise unknown_name(f"key of {what}", name, names)
+        value = [value.get(name) for name in names]
+    elif len(names) == 1:
+        value = [value]
+    elif not isinstance(value, (list, tuple)) or len(value) != len(names):
+        got = f"{len(value)} of them" if isinstance(value, (list, tuple)) else f"a {type(value).__name__}"
+        raise ArgumentError(
+            f"{where}: expected {what} as a list or dictionary of {len(names)} arrays ({', '.join(names)}), got {got}"
+        )
+    titles = [f"{what}[{name!r}]" if len(names) > 1 else what for name in names]
+    arrays = [
+        None if part is None and not needed else _numbers(where, title, part)
+        for title, part in zip(titles, value, strict=True)
+    ]
+    return arrays if len(names) > 1 else arrays[0]
+
+
+def _named_arrays(data: Data) -> Iterator[tuple[str, Array]]:
+    """The arrays and what they are called: "x", "y[1]", …"""
+    for what, value in vars(data).items():
+        keys: Any = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+        parts = {f"{what}[{key!r}]": value[key] for key in keys} if isinstance(value, (dict, list)) else {what: value}
+        yield from ((name, array) for name, array in parts.items() if array is not None)
+
+
+def _check_lengths(where: str, data: Data) -> None:
+    """An error for arrays that differ in the number of samples."""
+    (first, _), *others = _named_arrays(data)
+    for what, array in others:
+        if len(array) != len(data):
+            raise ShapeError(f"{where}: {first} has {len(data)} samples but {what} has {len(array)}")
 
 
 def _numbers(where: str, name: str, value: Any) -> Array:

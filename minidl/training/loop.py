@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain, count, islice
 from typing import Any
 
 import numpy as np
 
+from minidl import random
 from minidl.autodiff import no_grad
 from minidl.autodiff.tensor import plain
+from minidl.autodiff.tree import leaves, map_leaves
 from minidl.callbacks import CallbackList
 from minidl.errors import MiniDLError, ShapeError
-from minidl.memory import Array
-from minidl.training.data import Data
+from minidl.training.data import Augment, Batch, Data, augmented
 
 
-def rehearse(model: Any, where: str, data: Data, size: int) -> None:
+def rehearse(model: Any, where: str, data: Data, size: int, augment: Augment | None = None) -> None:
     """Take the first batch through the model, the loss and the metrics, and all targets through the loss's check.
 
     Nothing is learned: what does not fit is found before anything changes. An error begins with `where`.
     """
     objective = model.objective
     x, y, sample_weight = next(data.batches(size))
+    if augment is not None:
+        before, x = len(leaves(x)[0]), augment(x, np.random.default_rng(0))
+        if any(np.shape(part)[:1] != (before,) for part in leaves(x)):
+            shapes = ", ".join(str(np.shape(part)) for part in leaves(x))
+            raise ShapeError(f"{where}: augment made arrays of shape {shapes} of {before} samples")
     try:
         with no_grad():
             y_pred = model(x, training=False)
-            if y_pred.shape[:1] != x.shape[:1]:
-                raise ShapeError(f"{model.name!r} made outputs of shape {y_pred.shape} of {len(x)} samples")
+            samples = len(leaves(x)[0])
+            for output in leaves(y_pred):
+                if output.shape[:1] != (samples,):
+                    raise ShapeError(f"{model.name!r} made outputs of shape {output.shape} of {samples} samples")
             loss = objective(y, y_pred, sample_weight)
         objective.update(*plain((loss, y, y_pred, sample_weight)))
         # Every target, not only those of the first batch.
-        objective.loss.check(data.y, np.broadcast_to(y_pred.data[:1], (len(data), *y_pred.shape[1:])))
+        objective.check(data.y, plain(y_pred))
     except MiniDLError as error:
         raise type(error)(f"{where}: {error}") from error
 
@@ -45,17 +53,22 @@ def fit(
     batch_size: int,
     epochs: range,
     generator: np.random.Generator | None,
+    augment: Augment | None,
     steps: int,
     validation_batch_size: int,
     validation_freq: int,
 ) -> None:
     """Train for `epochs`, telling the callbacks of everything; `generator` shuffles, None keeps the order.
 
+    `augment(x, generator)` changes the samples of each batch.
+
     An epoch has `steps` batches: it goes on where the last one ended, and begins anew at the end of the data.
     """
     model.stop_training = False
     callbacks("on_train_begin", {})
-    batches = chain.from_iterable(data.batches(batch_size, generator) for _ in count())
+    batches: Iterator[Batch] = chain.from_iterable(data.batches(batch_size, generator) for _ in count())
+    if augment is not None:
+        batches = augmented(batches, augment, random.spawn("augmentation"))
     logs: dict[str, Any] = {}
     for epoch in epochs:
         callbacks("on_epoch_begin", epoch, {})
@@ -99,8 +112,8 @@ def _logs(model: Any) -> dict[str, Any]:
     return dict(sorted(model.objective.results().items()))
 
 
-def predict(model: Any, data: Data, callbacks: CallbackList, batch_size: int) -> Array:
-    """The outputs for all samples."""
+def predict(model: Any, data: Data, callbacks: CallbackList, batch_size: int) -> Any:
+    """The outputs for all samples, nested as the model gives them."""
     callbacks("on_predict_begin", {})
     parts = []
     for k, batch in enumerate(data.batches(batch_size)):
@@ -108,4 +121,4 @@ def predict(model: Any, data: Data, callbacks: CallbackList, batch_size: int) ->
         parts.append(model.steps.predict(batch[0]))
         callbacks("on_predict_batch_end", k, {"outputs": parts[-1]})
     callbacks("on_predict_end", {})
-    return np.concatenate(parts)
+    return map_leaves(lambda *outputs: np.concatenate(outputs), *parts)

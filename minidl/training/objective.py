@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl import losses, metrics
+from minidl.autodiff import no_grad
 from minidl.autodiff.tensor import Tensor
-from minidl.errors import ArgumentError, ShapeError
+from minidl.autodiff.tree import leaves
+from minidl.checks import number
+from minidl.errors import ArgumentError, ShapeError, unknown_name
 from minidl.memory import Array
 
 
@@ -20,7 +23,10 @@ class Objective:
     `weighted_metrics` do. "accuracy" becomes binary, categorical or sparse when the first batch shows the shapes.
     """
 
-    def __init__(self, loss: Any, metric_identifiers: Any, weighted_metric_identifiers: Any) -> None:
+    def __init__(
+        self, loss: Any, metric_identifiers: Any, weighted_metric_identifiers: Any, output_name: str = "y"
+    ) -> None:
+        self.output_names = [output_name]
         if loss is None:
             raise ArgumentError('compile: expected a loss, such as loss="sparse_categorical_crossentropy"')
         self.loss = losses.get(loss)
@@ -41,6 +47,15 @@ class Objective:
             raise ArgumentError(f"compile: the name {name!r} is taken: give the metric {identifier!r} another name")
         return name
 
+    @property
+    def names(self) -> list[str]:
+        """What the results are called, in their order."""
+        return ["loss", *self.asked]
+
+    def check(self, y: Array, y_pred: Array) -> None:
+        """An error if the loss has no use for one of the targets, for predictions like the first few, `y_pred`."""
+        self.loss.check(y, np.broadcast_to(y_pred[:1], (len(y), *y_pred.shape[1:])))
+
     def __call__(self, y: Array, y_pred: Tensor, sample_weight: Array | None = None) -> Tensor:
         """The loss of a batch, which is what training minimizes."""
         value = self.loss(y, y_pred, sample_weight=sample_weight)
@@ -56,6 +71,9 @@ class Objective:
                 for name, (identifier, weighted) in self.asked.items()
             }
         self._mean_loss.update_state(loss, sample_weight=len(y))
+        if self._metrics:
+            # A metric may keep what it is given, but the next step has its results in the same memory.
+            y, y_pred = np.array(y), np.array(y_pred)
         for metric, weighted in self._metrics.values():
             metric.update_state(y, y_pred, sample_weight=sample_weight if weighted else None)
 
@@ -75,6 +93,148 @@ class Objective:
         self._mean_loss.reset_state()
         for metric, _ in self._metrics.values():
             metric.reset_state()
+
+
+class Objectives:
+    """An objective for each of several outputs; what is minimized is the weighted sum of their losses.
+
+    The results are called as in Keras: "loss" is the sum, "a_loss" the loss of the output "a", "a_accuracy" its metric.
+    An output may have no loss: then it has metrics only, or is ignored. Of a single loss only the sum is reported.
+    """
+
+    def __init__(
+        self, names: Sequence[str], loss: Any, metric_identifiers: Any, weighted_metric_identifiers: Any,
+        loss_weights: Any = None,
+    ) -> None:  # fmt: skip
+        self.output_names = list(names)
+        self.loss = loss
+        same_loss = loss is None or isinstance(loss, (str, losses.Loss)) or callable(loss)
+        each_loss = [loss] * len(names) if same_loss else _by_names("loss", loss, names, needed=True)
+        if all(part is None for part in each_loss):
+            raise ArgumentError(f"compile: expected a loss for at least one of the outputs {', '.join(names)}")
+        each_metrics = _by_names("metrics", metric_identifiers, names)
+        each_weighted = _by_names("weighted_metrics", weighted_metric_identifiers, names)
+        self.weights = [1.0 if w is None else w for w in _by_names("loss_weights", loss_weights, names)]
+        for name, weight in zip(names, self.weights, strict=True):
+            number("compile", f"loss_weights[{name!r}]", weight)
+        # Without a loss, the place of one is taken by a loss that nobody asks for.
+        self.has_loss = [part is not None for part in each_loss]
+        self.parts = [
+            Objective("mse" if part is None else part, some, weighted)
+            for part, some, weighted in zip(each_loss, each_metrics, each_weighted, strict=True)
+        ]
+        self._mean_loss = metrics.Mean(name="loss")
+
+    @property
+    def names(self) -> list[str]:
+        """What the results are called, in their order."""
+        parts = list(zip(self.output_names, self.parts, strict=True))
+        return ["loss", *self._loss_names(), *(f"{name}_{key}" for name, part in parts for key in part.asked)]
+
+    def _loss_names(self) -> list[str]:
+        """What the losses are called that are reported beside their sum."""
+        names = [f"{name}_loss" for name, has in zip(self.output_names, self.has_loss, strict=True) if has]
+        return names if len(names) > 1 else []
+
+    def check(self, y: list[Array], y_pred: Any) -> None:
+        """An error if one of the losses has no use for one of its targets."""
+        for part, has, target, predicted in zip(self.parts, self.has_loss, y, self._in_order(y_pred), strict=True):
+            if has:
+                part.check(target, predicted)
+
+    def __call__(self, y: list[Array], y_pred: Any, sample_weight: list[Array | None] | None = None) -> Tensor:
+        """The weighted sum of the losses of a batch."""
+        total = None
+        for k, loss in enumerate(self._losses(y, y_pred, sample_weight)):
+            if loss is not None:
+                weighted = loss * self.weights[k]
+                total = weighted if total is None else total + weighted
+        assert total is not None
+        return total
+
+    def update(self, loss: Array, y: list[Array], y_pred: Any, sample_weight: list[Array | None] | None) -> None:
+        """Add a batch to the running means; the step knows the sum only, what it is made of is computed again."""
+        self._mean_loss.update_state(loss, sample_weight=len(y[0]))
+        predicted = self._in_order(y_pred)
+        weights = sample_weight or [None] * len(y)
+        with no_grad():
+            parts = self._losses(y, y_pred, sample_weight)
+        for k, part in enumerate(self.parts):
+            value = parts[k]
+            part.update(loss if value is None else value.data, y[k], predicted[k], weights[k])
+
+    def results(self) -> dict[str, Any]:
+        """The loss, those of the outputs, and the metrics so far."""
+        parts = {name: part.results() for name, part in zip(self.output_names, self.parts, strict=True)}
+        own = {f"{name}_loss": part.pop("loss") for name, part in parts.items()}
+        return {
+            "loss": float(self._mean_loss.result()),
+            **{name: own[name] for name in self._loss_names()},
+            **{f"{name}_{key}": value for name, part in parts.items() for key, value in part.items()},
+        }
+
+    def reset(self) -> None:
+        """Start the running means anew."""
+        self._mean_loss.reset_state()
+        for part in self.parts:
+            part.reset()
+
+    def _losses(self, y: list[Array], y_pred: Any, sample_weight: list[Array | None] | None) -> list[Tensor | None]:
+        """The loss of each output; None where it has none."""
+        weights = sample_weight or [None] * len(y)
+        arguments = zip(self.parts, self.has_loss, y, self._in_order(y_pred), weights, strict=True)
+        return [part(target, predicted, weight) if has else None for part, has, target, predicted, weight in arguments]
+
+    def _in_order(self, y_pred: Any) -> list[Any]:
+        """The predictions as a list in the order of the names."""
+        if isinstance(y_pred, dict) and y_pred.keys() == set(self.output_names):
+            return [y_pred[name] for name in self.output_names]
+        flat = leaves(y_pred)
+        if len(flat) != len(self.output_names):
+            listed = ", ".join(self.output_names)
+            raise ArgumentError(f"compile was told of {len(self.output_names)} outputs ({listed}), got {len(flat)}")
+        return flat
+
+
+def objective_for(
+    names: Sequence[str] | None, loss: Any, metric_identifiers: Any, weighted_metric_identifiers: Any, loss_weights: Any
+) -> Objective | Objectives:
+    """The objective of a model with these outputs; where their names are not known, those of the losses are taken."""
+    if names is None and isinstance(loss, Mapping):
+        names = list(loss)
+    elif names is None:
+        names = [f"output_{k}" for k in range(len(loss))] if isinstance(loss, (list, tuple)) else ["y"]
+    if len(names) > 1:
+        return Objectives(names, loss, metric_identifiers, weighted_metric_identifiers, loss_weights)
+    if loss_weights is not None:
+        raise ArgumentError("compile: loss_weights are for models with several outputs")
+    if isinstance(loss, (Mapping, list, tuple)):
+        (loss,) = _by_names("loss", loss, names, needed=True)
+
+    def of_the_output(what: str, identifiers: Any) -> Any:
+        return _by_names(what, identifiers, names)[0] if isinstance(identifiers, Mapping) else identifiers
+
+    plain = of_the_output("metrics", metric_identifiers)
+    weighted = of_the_output("weighted_metrics", weighted_metric_identifiers)
+    return Objective(loss, plain, weighted, names[0])
+
+
+def _by_names(what: str, value: Any, names: Sequence[str], needed: bool = False) -> list[Any]:
+    """What belongs to each output, from a list in their order or a dictionary by name."""
+    if value is None:
+        return [None] * len(names)
+    if isinstance(value, Mapping):
+        for name in value:
+            if name not in names:
+                raise unknown_name(f"output in {what}", name, names)
+        missing = [name for name in names if name not in value]
+        if missing and needed:
+            raise ArgumentError(f"compile: no {what} for the output {missing[0]!r}: give None to leave it out")
+        return [value.get(name) for name in names]
+    if not isinstance(value, (list, tuple)) or len(value) != len(names):
+        listed = ", ".join(names)
+        raise ArgumentError(f"compile: expected {what} as a list or dictionary for the outputs {listed}, got {value!r}")
+    return list(value)
 
 
 def _as_list(identifiers: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from minidl.autodiff import GradientTape, no_grad
@@ -41,7 +42,8 @@ class Steps:
 
     def __init__(self, model: Any, eagerly: bool = False) -> None:
         own = [functools.partial(step, model) for step in (train_step, test_step, predict_step)]
-        self.train, self.test, self._predict = own if eagerly else map(Function, own)
+        steps: list[Callable[..., Any]] = own if eagerly else [Function(step) for step in own]  # type: ignore[assignment]
+        self.train, self.test, self._predict = steps
 
     def predict(self, x: Any) -> Any:
         """The outputs for a batch, as arrays."""

@@ -5,6 +5,7 @@ import re
 import pytest
 
 import minidl as keras
+from minidl.callbacks import CallbackList
 from minidl.errors import ArgumentError
 
 HOOKS = [
@@ -194,3 +195,83 @@ def test_the_base_does_nothing(model, x, y):
     before = model.predict(x, verbose=0, callbacks=keras.callbacks.Callback())
     model.evaluate(x, y, verbose=0, callbacks=keras.callbacks.Callback())
     assert (model.predict(x, verbose=0) == before).all()
+
+
+class TestHook:
+    """Which callbacks a hook is called of: those that do something there. The others cost nothing."""
+
+    def callbacks_of(self, callback, hook):
+        return CallbackList([keras.callbacks.Callback(), callback], None, {}).hook(hook)
+
+    @pytest.mark.parametrize("hook", HOOKS)
+    def test_of_a_callback_that_overrides_nothing(self, hook):
+        assert self.callbacks_of(keras.callbacks.Callback(), hook) == []
+
+    @pytest.mark.parametrize("hook", HOOKS)
+    def test_of_a_callback_that_overrides_it(self, hook):
+        callback = type("Own", (keras.callbacks.Callback,), {hook: lambda self, *args: None})()
+        assert self.callbacks_of(callback, hook) == [getattr(callback, hook)]
+        others = [other for other in HOOKS if self.callbacks_of(callback, other)]
+        called = {"on_batch_begin": "on_train_batch_begin", "on_batch_end": "on_train_batch_end"}
+        assert sorted(others) == sorted({hook, called.get(hook, hook)})
+
+    @pytest.mark.parametrize("hook", HOOKS)
+    def test_inherited_from_a_class_in_between(self, hook):
+        between = type("Between", (keras.callbacks.Callback,), {hook: lambda self, *args: None})
+        callback = type("Own", (between,), {})()
+        assert self.callbacks_of(callback, hook) == [getattr(callback, hook)]
+
+    @pytest.mark.parametrize("hook", ["on_epoch_end", "on_train_batch_end", "on_batch_end"])
+    def test_set_on_a_callback_itself(self, hook):
+        """An attribute of the object, not of its class, is a hook as well."""
+        told = []
+        callback = keras.callbacks.Callback()
+        setattr(callback, hook, lambda *args: told.append(args))
+        for call in self.callbacks_of(callback, "on_train_batch_end" if hook == "on_batch_end" else hook):
+            call(3, {})
+        assert told == [(3, {})]
+
+    def test_a_hook_of_batches_that_is_added_between_epochs_is_called(self, model, x, y):
+        told = []
+
+        class Late(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch, logs=None):
+                if epoch == 1:
+                    self.on_train_batch_end = lambda batch, logs=None: told.append(batch)
+
+        model.fit(x, y, batch_size=5, epochs=2, callbacks=[Late()], verbose=0)
+        assert told == [0, 1]
+
+    @pytest.mark.xfail(strict=True, reason="the silent progress bar listens to each batch")
+    def test_the_numbers_of_a_batch_are_not_computed_for_nobody(self, model, x, y):
+        """Only once an epoch, unless somebody listens to each batch."""
+        asked = []
+
+        class Asked(keras.metrics.Mean):
+            def update_state(self, y_true, y_pred, sample_weight=None):
+                super().update_state(y_pred)
+
+            def result(self):
+                asked.append(None)
+                return super().result()
+
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=[Asked()])
+        model.fit(x, y, batch_size=2, verbose=0)
+        assert len(asked) == 1
+        model.fit(x, y, batch_size=2, verbose=0, callbacks=[Recorder()])
+        assert len(asked) == 1 + 5 + 1
+
+
+def test_what_is_put_into_the_logs_of_a_batch_is_seen_by_the_next_callback(model, x, y):
+    seen = []
+
+    class Adds(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            logs["extra"] = batch
+
+    class Sees(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(logs["extra"])
+
+    model.fit(x, y, batch_size=5, callbacks=[Adds(), Sees()], verbose=0)
+    assert seen == [0, 1]

@@ -594,7 +594,53 @@ def trained_network() -> keras.Sequential:
     return model
 
 
-SUMMARIES: dict[str, tuple[Callable[[], keras.Sequential], int, Config]] = {  # case: (network, columns, options)
+def residual_network() -> keras.Model:
+    """A residual block, by a layer and by an operator; every layer once, but not in a chain."""
+    inputs = keras.Input((8,))
+    hidden = keras.layers.Dense(8, activation="relu")(inputs)
+    hidden = keras.layers.BatchNormalization()(hidden)
+    merged = keras.layers.Add()([inputs, hidden])
+    again = keras.ops.relu(keras.layers.Dense(8)(merged) + merged)
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(again))
+
+
+def wide_network() -> keras.Model:
+    """Several inputs, one of which nothing depends on, and several outputs; operations of several kinds."""
+    image, words = keras.Input((4, 4), name="image"), keras.Input((6,), name="words")
+    unused = keras.Input((2,), name="unused")
+    flat = keras.layers.Flatten()(image)
+    both = keras.layers.Concatenate(name="both")([flat, words, 1 - words])
+    mean = keras.ops.mean(image[:, 0], axis=-1, keepdims=True) / 2
+    label = keras.layers.Dense(5, name="label")(both)
+    score = keras.layers.Dense(1, name="score", trainable=False)(keras.layers.Multiply()([mean, both]))
+    return keras.Model([image, words, unused], {"score": score, "label": label}, name="wide")
+
+
+def siamese_network() -> keras.Model:
+    """A model inside a model, called twice, and a layer called three times, once on its own output."""
+    inner_input = keras.Input((4,), name="inner_input")
+    inner = keras.Model(inner_input, keras.layers.Dense(3, name="deep")(inner_input * 2), name="encoder")
+    chain = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.ReLU()], name="chain")
+    left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
+    shared = keras.layers.Dense(3, name="shared")
+    a, b = inner(left), inner(right)
+    merged = keras.layers.Average()([shared(a), shared(shared(b))])
+    return keras.Model([left, right], chain(merged), name="siamese")
+
+
+def chain_network() -> keras.Model:
+    """A graph that is a chain has no column for connections."""
+    inputs = keras.Input((5, 3), name="series")
+    return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs[:, ::2])), name="straight")
+
+
+def extracted_network() -> keras.Model:
+    """Part of another model: from the middle of a Sequential, with two of its tensors as outputs."""
+    model = keras.Sequential([keras.Input((4,), name="first"), keras.layers.Dense(3), keras.layers.Dense(2)])
+    return keras.Model(model.inputs, [model.layers[0].output, model.outputs[0]], name="features")
+
+
+SUMMARIES: dict[str, tuple[Callable[[], keras.Model], int, Config]] = {  # case: (network, columns, options)
     "fashion_mnist": (fashion_mnist_network, 80, {}),
     "fashion_mnist_wide": (fashion_mnist_network, 120, {}),
     "fashion_mnist_trainable": (fashion_mnist_network, 80, {"show_trainable": True}),
@@ -604,6 +650,15 @@ SUMMARIES: dict[str, tuple[Callable[[], keras.Sequential], int, Config]] = {  # 
     "frozen": (frozen_network, 80, {}),
     "frozen_trainable": (frozen_network, 120, {"show_trainable": True}),
     "trained": (trained_network, 80, {}),
+    "residual": (residual_network, 120, {}),
+    "residual_narrow": (residual_network, 80, {}),
+    "wide": (wide_network, 120, {}),
+    "wide_trainable": (wide_network, 130, {"show_trainable": True}),
+    "siamese": (siamese_network, 120, {}),
+    "siamese_expanded": (siamese_network, 100, {"expand_nested": True}),
+    "siamese_positions": (siamese_network, 120, {"positions": [0.4, 0.6, 0.7, 1.0]}),
+    "chain": (chain_network, 100, {}),
+    "extracted": (extracted_network, 100, {}),
 }
 
 

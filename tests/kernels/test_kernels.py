@@ -288,6 +288,12 @@ def stack_times_matrix(draw):
     return MatMul(), (draw(arrays(shape)), draw(arrays((shape[-1], draw(st.integers(0, 3))))))
 
 
+@st.composite
+def affine_maps(draw):
+    shape, units = draw(shapes(min_dims=2, max_dims=3)), draw(st.integers(0, 3))
+    return Affine(), (draw(arrays(shape)), draw(arrays((shape[-1], units))), draw(arrays((units,))))
+
+
 def matmul(a, b):
     """Σₖ a[…, i, k]·b[…, k, j], with a vector as one row or one column."""
     rows = a if a.ndim > 1 else a[None, :]
@@ -328,6 +334,7 @@ LINEAR_ALGEBRA = [
     Row(MatMul, products(max_dims=2), matmul, "of matrices and vectors"),
     Row(MatMul, products(max_dims=4), matmul, "of stacks that broadcast"),
     Row(MatMul, stack_times_matrix(), matmul, "of a stack and one matrix"),
+    Row(Affine, affine_maps(), lambda x, w, b: matmul(x, w) + b),
     Row(Einsum, sums_of_products(), einsum),
 ]
 
@@ -478,6 +485,20 @@ def logits_and_truths(draw):
     return SigmoidCrossentropy(), (draw(arrays(shape)), draw(arrays(shape, low=0, high=1)))
 
 
+@st.composite
+def probabilities_and_labels(draw):
+    batch, classes = draw(shapes(max_dims=2)), draw(st.integers(1, 4))
+    # At least two classes, or p/Σp is the constant 1, which is kept at 1 − ε.
+    p = draw(arrays((*batch, classes + 1), low=0.1, high=2))
+    return SparseCrossentropy(1e-7), (p, draw(integers(batch, 0, classes)))
+
+
+def sparse_crossentropy_of_probabilities(p, labels, epsilon):
+    """−ln of the share that the label's probability has, kept in [ε, 1 − ε]."""
+    shares = [p[(*index, labels[index])] / max(p[index].sum(), epsilon) for index in np.ndindex(labels.shape)]
+    return -np.log(np.clip(shares, epsilon, 1 - epsilon)).reshape(labels.shape)
+
+
 def sparse_crossentropy(logits, labels):
     p = softmax(logits, -1)
     return -np.log([p[(*index, labels[index])] for index in np.ndindex(labels.shape)]).reshape(labels.shape)
@@ -490,6 +511,7 @@ def sigmoid_crossentropy(x, t):
 CROSSENTROPIES = [
     Row(SoftmaxCrossentropy, logits_and_targets(), lambda x, t: -(t * np.log(softmax(x, -1))).sum(axis=-1)),
     Row(SparseSoftmaxCrossentropy, logits_and_labels(), sparse_crossentropy),
+    Row(SparseCrossentropy, probabilities_and_labels(), sparse_crossentropy_of_probabilities),
     Row(SigmoidCrossentropy, logits_and_truths(), each(sigmoid_crossentropy)),
 ]
 
@@ -545,6 +567,33 @@ def batch_normalization(x, gamma, beta, epsilon, axis):
 
 
 @st.composite
+def groupings(draw):
+    """The channels on any axis but the first, in groups."""
+    groups, size = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    batch, *others = draw(shapes(min_dims=1))
+    where = draw(st.integers(0, len(others)))
+    shape = (batch, *others[:where], groups * size, *others[where:])
+    axis = 1 + where - draw(st.sampled_from([0, len(shape)]))
+    kernel = GroupNormalization(groups, draw(st.sampled_from([0.01, 0.2])), axis)
+    return kernel, (draw(distinct(shape)), *(draw(arrays((groups * size,))) for _ in range(2)))
+
+
+def group_normalization(x, gamma, beta, groups, epsilon, axis):
+    """Mean and biased variance over the channels of each group of each sample."""
+    y = np.empty(x.shape)
+    channels_last = np.moveaxis(x, axis, -1)
+    size = x.shape[axis] // groups
+    for n, channel in np.ndindex(len(x), x.shape[axis]):
+        first = channel // size * size
+        elements = channels_last[n, ..., first : first + size].ravel().tolist()
+        if elements:
+            x_hat = channels_last[n, ..., channel] - statistics.fmean(elements)
+            x_hat = x_hat / math.sqrt(statistics.pvariance(elements) + epsilon)
+            np.moveaxis(y, axis, -1)[n, ..., channel] = gamma[channel] * x_hat + beta[channel]
+    return y
+
+
+@st.composite
 def drops(draw):
     """x, and noise of its shape or of size 1 on some of its axes."""
     shape = draw(shapes())
@@ -555,12 +604,169 @@ def drops(draw):
 NORMALIZATION_AND_NOISE = [
     Row(BatchNormalization, batches(), batch_normalization),
     Row(Standardization, standardizations(), standardize),
+    Row(GroupNormalization, groupings(), group_normalization),
     Row(Dropout, drops(), each(lambda x, u, rate: x / (1 - rate) if u >= rate else 0.0), wrt=(0,)),
+]
+
+# ---- Convolutions --------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def windows(draw):
+    """A window on one or two axes: its sizes, strides, dilation and padding, and the sizes of a framed image."""
+    rank = draw(st.integers(1, 2))
+
+    def each(low, high):
+        return draw(st.tuples(*[st.integers(low, high)] * rank))
+
+    window, strides, dilation = each(1, 3), each(1, 3), each(1, 2)
+    padding = tuple(zip(each(0, 2), each(0, 2), strict=True))
+    spans = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    return window, strides, dilation, padding, [span + more for span, more in zip(spans, each(0, 3), strict=True)]
+
+
+@st.composite
+def convolutions(draw):
+    window, strides, dilation, padding, framed = draw(windows().filter(unframed_is_not_negative))
+    sizes = [n - sum(frame) for n, frame in zip(framed, padding, strict=True)]
+    n, groups, channels, filters = (draw(st.integers(low, 2)) for low in (0, 1, 1, 1))
+    x, w = arrays((n, *sizes, channels * groups)), arrays((*window, channels, filters * groups))
+    return Convolution(strides, dilation, padding, groups), (draw(x), draw(w))
+
+
+def unframed_is_not_negative(case):
+    return all(n >= sum(frame) for n, frame in zip(case[-1], case[-2], strict=True))
+
+
+@st.composite
+def transposed_convolutions(draw):
+    """What is drawn as the framed image is the output before it is cut."""
+    window, strides, dilation, padding, framed = draw(windows().filter(unframed_is_not_negative))
+    sizes, rest = zip(
+        *(divmod(n - (k - 1) * d - 1, s) for n, k, d, s in zip(framed, window, dilation, strides, strict=True)),
+        strict=True,
+    )
+    n, groups, channels, filters = (draw(st.integers(low, 2)) for low in (0, 1, 1, 1))
+    x = arrays((n, *(size + 1 for size in sizes), filters * groups))
+    kernel = ConvolutionTranspose(strides, dilation, padding, groups, rest)
+    return kernel, (draw(x), draw(arrays((*window, channels, filters * groups))))
+
+
+@st.composite
+def depthwise_convolutions(draw):
+    window, strides, dilation, padding, framed = draw(windows().filter(unframed_is_not_negative))
+    sizes = [n - sum(frame) for n, frame in zip(framed, padding, strict=True)]
+    n, channels = draw(st.integers(0, 2)), draw(st.integers(1, 3))
+    x, w = arrays((n, *sizes, channels)), arrays((*window, channels))
+    return DepthwiseConvolution(strides, dilation, padding), (draw(x), draw(w))
+
+
+def connections(x_sizes, y_sizes, window, strides, dilation, padding):
+    """Where a convolution multiplies: (position in x, position in the window, position in y)."""
+    for o in itertools.product(*map(range, y_sizes)):
+        for p in itertools.product(*map(range, window)):
+            each = zip(o, strides, p, dilation, padding, strict=True)
+            at = tuple(a * s + b * d - before for a, s, b, d, (before, _) in each)
+            if all(0 <= a < n for a, n in zip(at, x_sizes, strict=True)):
+                yield at, p, o
+
+
+def convolution(x, w, strides, dilation, padding, groups):
+    """One product for each connection, input channel of a group, filter of that group, and image."""
+    each = zip(x.shape[1:-1], padding, w.shape, dilation, strides, strict=False)
+    sizes = [(n + sum(frame) - (k - 1) * d - 1) // s + 1 for n, frame, k, d, s in each]
+    y = np.zeros((len(x), *sizes, w.shape[-1]))
+    channels, filters = w.shape[-2], w.shape[-1] // groups
+    for at, p, o in connections(x.shape[1:-1], sizes, w.shape[:-2], strides, dilation, padding):
+        for g, c, f in itertools.product(range(groups), range(channels), range(filters)):
+            f += g * filters
+            y[:, *o, f] += x[:, *at, g * channels + c] * w[*p, c, f]
+    return y
+
+
+def transposed_convolution(x, w, strides, dilation, padding, groups, output_padding):
+    """The connections of the convolution, walked the other way."""
+    each = zip(x.shape[1:-1], strides, w.shape, dilation, padding, output_padding, strict=False)
+    sizes = [(n - 1) * s + (k - 1) * d + 1 - sum(frame) + extra for n, s, k, d, frame, extra in each]
+    channels, filters = w.shape[-2], w.shape[-1] // groups
+    y = np.zeros((len(x), *sizes, channels * groups))
+    for at, p, o in connections(sizes, x.shape[1:-1], w.shape[:-2], strides, dilation, padding):
+        for g, c, f in itertools.product(range(groups), range(channels), range(filters)):
+            f += g * filters
+            y[:, *at, g * channels + c] += x[:, *o, f] * w[*p, c, f]
+    return y
+
+
+def depthwise_convolution(x, w, strides, dilation, padding):
+    """A convolution of each channel by itself."""
+    kernels = [w[..., c, None, None] for c in range(x.shape[-1])]
+    parts = [convolution(x[..., c : c + 1], k, strides, dilation, padding, 1) for c, k in enumerate(kernels)]
+    return np.concatenate(parts, axis=-1)
+
+
+@st.composite
+def same_convolutions(draw):
+    n, height, width, channels, filters = (draw(st.integers(1, most)) for most in (3, 9, 9, 3, 3))
+    inputs = [draw(arrays((n, height, width, channels))), draw(arrays((3, 3, channels, filters)))]
+    bias = [draw(arrays((filters,)))] if draw(st.booleans()) else []
+    return WinogradConvolution(draw(st.sampled_from([2, 4]))), (*inputs, *bias)
+
+
+def same_convolution(x, w, bias=0.0, m=None):
+    return convolution(x, w, (1, 1), (1, 1), ((1, 1), (1, 1)), 1) + bias
+
+
+CONVOLUTIONS = [
+    Row(Convolution, convolutions(), convolution),
+    Row(WinogradConvolution, same_convolutions(), same_convolution),
+    Row(ConvolutionTranspose, transposed_convolutions(), transposed_convolution),
+    Row(DepthwiseConvolution, depthwise_convolutions(), depthwise_convolution),
+]
+
+# ---- Pooling -------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def poolings(draw, kernel, elements):
+    """Windows side by side that fill the image, or of any step, reaching beyond the border by less than a window."""
+    rank = draw(st.integers(1, 2))
+    window = draw(st.tuples(*[st.integers(1, 3)] * rank))
+    if draw(st.booleans()):
+        strides, padding = window, ((0, 0),) * rank
+        sizes = [draw(st.integers(1, 2)) * k for k in window]
+    else:
+        strides = draw(st.tuples(*[st.integers(1, 3)] * rank))
+        padding = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in window)
+        least = [max(1, k - sum(beyond)) for k, beyond in zip(window, padding, strict=True)]
+        sizes = [draw(st.integers(n, n + 2)) for n in least]
+    shape = (draw(st.integers(0, 2)), *sizes, draw(st.integers(1, 2)))
+    return kernel(window, strides, padding), (draw(elements(shape)),)
+
+
+def over_windows(f):
+    """f, a function of a list of numbers, of the elements inside each window."""
+
+    def reference(x, window, strides, padding):
+        each = zip(x.shape[1:-1], padding, window, strides, strict=True)
+        sizes = [(n + sum(beyond) - k) // s + 1 for n, beyond, k, s in each]
+        y = np.empty((len(x), *sizes, x.shape[-1]))
+        for n, *o, c in np.ndindex(y.shape):
+            starts = [a * s - before for a, s, (before, _) in zip(o, strides, padding, strict=True)]
+            inside = [slice(max(a, 0), a + k) for a, k in zip(starts, window, strict=True)]
+            y[n, *o, c] = f(x[n, *inside, c].ravel().tolist())
+        return y
+
+    return reference
+
+
+POOLING = [
+    Row(MaxPooling, poolings(MaxPooling, distinct), over_windows(max)),
+    Row(AveragePooling, poolings(AveragePooling, arrays), over_windows(statistics.fmean)),
 ]
 
 TABLE = [
     *ELEMENTARY, *ARITHMETIC, *ACTIVATIONS, *REDUCTIONS, *LINEAR_ALGEBRA, *MOVING, *PICKING, *CROSSENTROPIES,
-    *NORMALIZATION_AND_NOISE,
+    *NORMALIZATION_AND_NOISE, *CONVOLUTIONS, *POOLING,
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pytest
 from minidl import activations, ops
 from minidl.errors import ArgumentError, ShapeError, UnknownNameError
 from minidl.layers import Activation, Dense, Input, InputLayer, LeakyReLU, PReLU
+from minidl.layers.symbolic import KerasTensor
 from minidl.random import set_random_seed
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
@@ -180,24 +181,34 @@ class TestInput:
         ],
     )
     def test_says_which_shape_a_network_expects(self, arguments, shape):
-        layer = Input(**arguments)
-        assert isinstance(layer, InputLayer)
+        layer = InputLayer(**arguments)
         assert layer.built
         assert layer.batch_shape == layer.batch_input_shape == shape
         assert layer.weights == []
+        tensor = Input(**arguments)
+        assert isinstance(tensor, KerasTensor)
+        assert tensor.shape == shape
+
+    def test_the_symbolic_tensor_is_that_of_a_layer_of_its_name(self):
+        tensor = Input((3,), dtype="int32", name="words")
+        assert repr(tensor) == "<KerasTensor shape=(None, 3), dtype=int32, name=words>"
+        layer = tensor.node.layer
+        assert isinstance(layer, InputLayer)
+        assert layer.name == "words"
+        assert layer.output is layer.input is tensor
 
     def test_passes_its_input_on(self):
-        np.testing.assert_array_equal(Input((3,))(X), X)
-        assert Input((3,)).compute_output_shape((5, 3)) == (5, 3)
+        np.testing.assert_array_equal(InputLayer((3,))(X), X)
+        assert InputLayer((3,)).compute_output_shape((5, 3)) == (5, 3)
 
     @pytest.mark.parametrize(("shape", "inputs"), [((4,), (5, 3)), ((None,), (5,)), ((3,), (5, 3, 1))])
     def test_other_inputs_are_an_error(self, shape, inputs):
         with pytest.raises(ShapeError, match=r"'i' expects inputs of shape \(None, .*\), got \(5,"):
-            Input(shape, name="i")(np.zeros(inputs))
+            InputLayer(shape, name="i")(np.zeros(inputs))
 
     def test_checks_a_fixed_batch_size(self):
         with pytest.raises(ShapeError, match=r"expects inputs of shape \(2, 3\), got \(5, 3\)"):
-            Input((3,), batch_size=2)(X)
+            InputLayer((3,), batch_size=2)(X)
 
     @pytest.mark.parametrize("shape", [(-1,), (2.0,), ("3",)])
     def test_sizes_are_integers(self, shape):
@@ -210,7 +221,7 @@ class TestInput:
             Input(**arguments)
 
     def test_may_be_of_integers(self):
-        layer = Input((3,), dtype="uint8")
+        layer = InputLayer((3,), dtype="uint8")
         assert layer(np.ones((2, 3), "uint8")).dtype == "uint8"
         # Fractions are not cut to fit.
         np.testing.assert_array_equal(layer(X), X)

@@ -137,6 +137,11 @@ class TestCalling:
             Fails()(X, training=True)
         np.testing.assert_array_equal(Dropout(0.5)(X), X)
 
+    @pytest.mark.parametrize("name", ["input", "output", "variables"])
+    def test_what_a_layer_tells_of_itself_is_no_place_for_a_layer(self, name):
+        with pytest.raises(ArgumentError, match=f"Layer: '{name}' is what a layer tells of itself: use another name"):
+            setattr(Layer(), name, Dense(2))
+
     def test_several_inputs_nested_as_one_likes(self):
         class Add(Layer):
             def call(self, inputs, more=None):

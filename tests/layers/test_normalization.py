@@ -1,4 +1,7 @@
-"""Batch normalization: what it computes in its three modes, beside Keras and beside its definition."""
+"""Batch normalization: what it computes in its three modes, beside Keras and beside its definition.
+
+Group normalization: beside its definition; test_pooling.py has it beside Keras.
+"""
 
 import json
 from pathlib import Path
@@ -8,7 +11,7 @@ import pytest
 
 from minidl.autodiff import vjp
 from minidl.errors import ArgumentError, ShapeError
-from minidl.layers import BatchNormalization
+from minidl.layers import BatchNormalization, GroupNormalization
 
 with np.load(Path(__file__).parents[1] / "golden" / "batch_normalization.npz") as file:
     GOLDEN = dict(file)
@@ -238,3 +241,69 @@ def test_numpy_settings_change_no_dtype():
     layer = BatchNormalization(momentum=np.float64(0.9), epsilon=np.float64(1e-3))
     assert layer(X, training=True).dtype == "float32"
     assert {str(w.dtype) for w in layer.weights} == {"float32"}
+
+
+class TestGroupNormalization:
+    IMAGES = np.random.default_rng(1).normal(3, 2, (2, 5, 4, 6)).astype("float32")
+
+    def test_gives_each_group_of_a_sample_mean_0_and_variance_1(self):
+        y = GroupNormalization(3, epsilon=0)(self.IMAGES).numpy().reshape(2, 20, 3, 2)
+        np.testing.assert_allclose(y.mean((1, 3)), 0, atol=1e-6)
+        np.testing.assert_allclose(y.var((1, 3)), 1, rtol=1e-5)
+
+    @pytest.mark.parametrize(("groups", "averaged"), [(1, (1, 2, 3)), (6, (1, 2)), (-1, (1, 2))])
+    def test_one_group_is_layer_and_one_a_channel_instance_normalization(self, groups, averaged):
+        x = self.IMAGES
+        expected = (x - x.mean(averaged, keepdims=True)) / np.sqrt(x.var(averaged, keepdims=True) + 1e-3)
+        np.testing.assert_allclose(GroupNormalization(groups)(x), expected, rtol=1e-5, atol=1e-6)
+
+    def test_the_channels_may_be_first(self):
+        last, first = GroupNormalization(2), GroupNormalization(2, axis=1)
+        y = first(np.moveaxis(self.IMAGES, -1, 1)).numpy()
+        np.testing.assert_allclose(np.moveaxis(y, 1, -1), last(self.IMAGES), rtol=1e-5, atol=1e-6)
+
+    def test_training_makes_no_difference(self):
+        layer = GroupNormalization(2)
+        np.testing.assert_array_equal(layer(self.IMAGES, training=True), layer(self.IMAGES, training=False))
+
+    def test_is_exact_far_from_zero(self):
+        x = self.IMAGES + np.float32(10_000)
+        exact = GroupNormalization(2, dtype="float64")(x.astype("float64"))
+        # x itself has its last digit at 0.001, half of a thousandth of the standard deviation.
+        np.testing.assert_allclose(GroupNormalization(2)(x), exact, atol=2e-3)
+
+    def test_variables(self):
+        layer = GroupNormalization(3)
+        layer.build((None, 5, 4, 6))
+        assert [(w.name, w.shape, w.trainable) for w in layer.weights] == [("gamma", (6,), True), ("beta", (6,), True)]
+        bare = GroupNormalization(3, center=False, scale=False)
+        bare.build((None, 6))
+        assert not bare.weights
+
+    def test_channels_that_are_no_multiple_of_the_groups(self):
+        with pytest.raises(ShapeError, match=r"'g': the 6 channels of .* are no multiple of groups=32"):
+            GroupNormalization(name="g")(self.IMAGES)
+
+    def test_other_shapes_than_it_was_built_for(self):
+        layer = GroupNormalization(2, name="g")
+        layer(self.IMAGES)
+        with pytest.raises(ShapeError, match=r"'g' was built for 6 channels on axis -1 but got \(2, 5, 4, 4\)"):
+            layer(self.IMAGES[..., :4])
+
+    @pytest.mark.parametrize("axis", [0, 4, -4, -5])
+    def test_the_axis_is_one_after_the_batch(self, axis):
+        with pytest.raises(ShapeError, match=r"expected axis=-?\d to be one of .* after the batch"):
+            GroupNormalization(1, axis=axis)(self.IMAGES)
+
+    def test_the_channels_must_be_known(self):
+        with pytest.raises(ShapeError, match="the size of axis -1 must be known"):
+            GroupNormalization(1).build((None, 5, None))
+
+    @pytest.mark.parametrize("groups", [0, -2, 1.5, "2", (1, 2), None])
+    def test_groups_are_a_positive_integer_or_minus_one(self, groups):
+        with pytest.raises(ArgumentError, match="GroupNormalization: groups must be an integer ≥ 1"):
+            GroupNormalization(groups)
+
+    def test_one_axis(self):
+        with pytest.raises(ArgumentError, match=r"GroupNormalization: axis must be one axis, got \(1, 2\)"):
+            GroupNormalization(1, axis=(1, 2))

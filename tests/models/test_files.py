@@ -212,6 +212,102 @@ class TestCustomObjects:
         assert loaded.built
 
 
+class Scaled(keras.Model):
+    """A model of one's own, with a variable beside its layers."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense = Dense(units)
+        self.scale = self.add_weight((1,), "ones", name="scale")
+
+    def call(self, inputs):
+        return self.dense(inputs) * self.scale
+
+
+class TestGraphs:
+    """Functional models, and classes of one's own."""
+
+    Z = X[:, 0]
+    Y = [np.zeros((10, 2), "float32"), np.ones((10, 1), "float32")]
+
+    @pytest.fixture
+    def graph(self):
+        x, z = keras.Input((2, 3), name="x"), keras.Input((3,), name="z")
+        shared = Dense(3, activation="elu", name="shared")
+        inner = keras.Sequential([Dense(3), BatchNormalization()], name="inner")
+        hidden = shared(x[:, 0]) + 0.5 * inner(shared(z))
+        both = keras.layers.Concatenate(axis=1)([hidden, z, keras.ops.mean(x, axis=(1, 2), keepdims=False)[:, None]])
+        scaled = Scaled(2, name="a")
+        return keras.Model([x, z], {"a": scaled(both), "b": Dense(1)(hidden * np.float32([1, 2, 3]))}, name="graph")
+
+    def test_are_loaded_as_they_were_saved(self, graph, path):
+        graph.compile("adam", {"a": "mse", "b": "mae"}, {"b": ["mse"]}, loss_weights={"a": 2.0})
+        y = dict(zip("ab", self.Y, strict=True))
+        graph.fit([X, self.Z], y, verbose=0)
+        graph.save(path)
+        loaded = load_model(path, {"Scaled": Scaled})
+        assert loaded.get_config() == graph.get_config()
+        assert [layer.name for layer in loaded.operations] == [layer.name for layer in graph.operations]
+        for name, predicted in loaded.predict([X, self.Z], verbose=0).items():
+            np.testing.assert_array_equal(predicted, graph.predict([X, self.Z], verbose=0)[name])
+        assert loaded.get_compile_config() == graph.get_compile_config()
+        assert loaded.evaluate([X, self.Z], y, verbose=0) == graph.evaluate([X, self.Z], y, verbose=0)
+
+    def test_an_output_without_a_loss_stays_so(self, graph, path):
+        graph.compile("adam", {"a": "mse", "b": None}, weighted_metrics={"b": ["mse"]})
+        graph.save(path)
+        loaded = load_model(path, {"Scaled": Scaled})
+        assert loaded.metrics_names == graph.metrics_names == ["loss", "b_mse"]
+
+    def test_a_part_of_a_model_is_loaded_as_a_model(self, graph, path):
+        part = keras.Model(graph.input, graph.get_layer("shared").output)
+        part.save(path)
+        np.testing.assert_array_equal(load_model(path)([X, self.Z]), part([X, self.Z]))
+
+    @pytest.mark.parametrize(
+        "function",
+        [lambda x: x[:, None, ..., 1:], lambda x: keras.ops.take(x, np.array([1, 0]), axis=1), lambda x: x * x,
+         lambda x: keras.ops.clip(x, x_min=None, x_max=np.float32(0.5)),
+         lambda x: keras.ops.pad(x, ((0, 0), (1, 2), (0, 0)))],
+    )  # fmt: skip
+    def test_operations_keep_their_arguments(self, function, path):
+        x = keras.Input((2, 3))
+        keras.Model(x, function(x)).save(path)
+        np.testing.assert_array_equal(load_model(path)(X), function(keras.Tensor(X)))
+
+    def test_a_class_of_ones_own(self, path):
+        model = Scaled(4, name="mine")
+        model(self.Z)
+        model.set_weights([w + 1 for w in model.get_weights()])
+        model.save(path)
+        loaded = load_model(path, {"Scaled": Scaled})
+        assert (loaded.name, loaded.units, loaded.input_shape) == ("mine", 4, (None, 3))
+        np.testing.assert_array_equal(loaded(self.Z), model(self.Z))
+        with pytest.raises(DataFileError, match=r"Unknown model 'Scaled'.*what is your own goes into custom_objects"):
+            load_model(path)
+
+    @pytest.mark.parametrize(
+        ("place", "value"),
+        [
+            (("calls",), []), (("calls", 1, "layer"), 99), (("calls", 2, "args"), [{"result": [9, 0]}]),
+            (("calls", 2, "args"), [{"pickle": "…"}]), (("calls", 2, "args"), [{}]), (("outputs",), {"result": [0, 7]}),
+            (("layers", 1, "config", "function"), "__import__"), (("layers", 1, "class_name"), "Model"),
+            (("calls", 2, "args"), [{"array": [1], "dtype": "object"}]), (("inputs",), None),
+        ],
+    )  # fmt: skip
+    def test_hostile_graphs_are_refused(self, place, value, graph, path):
+        graph.save(path)
+        config, arrays = read_archive(path)
+        part = config["config"]
+        for key in place[:-1]:
+            part = part[key]
+        part[place[-1]] = value
+        write_archive(path, config, arrays)
+        with pytest.raises(DataFileError, match=r"holds no model that can be made here|do not fit its model"):
+            load_model(path, {"Scaled": Scaled})
+
+
 class TestSaving:
     def test_without_weights(self, path):
         with pytest.raises(NotBuiltError, match="has no weights yet"):
@@ -236,19 +332,36 @@ class TestSaving:
         with pytest.raises(DataFileError, match="cannot be written"):
             model.save(tmp_path / "file" / "model.minidl")
 
-    def test_a_model_that_is_no_sequential(self, path):
+    def test_a_class_of_ones_own_that_does_not_say_how_to_make_it_again(self, path):
         class Network(keras.Model):
-            def __init__(self):
+            def __init__(self, units):
                 super().__init__()
-                self.dense = Dense(3)
+                self.dense = Dense(units)
 
             def call(self, inputs):
                 return self.dense(inputs)
 
-        network = Network()
+        network = Network(3)
         network(X)
-        with pytest.raises(ArgumentError, match="is a Network, and a file can describe a Sequential only"):
+        with pytest.raises(ArgumentError, match=r"is a Network, .* by its get_config\(\): .* argument units: set an"):
             network.save(path)
+        assert not path.exists()
+
+    def test_a_layer_that_is_also_in_a_model_inside(self, path):
+        x = keras.Input((2,))
+        shared = Dense(2)
+        inner = keras.Model(x, shared(x))
+        with pytest.raises(ArgumentError, match="has a layer that is also in a model inside it"):
+            keras.Model(x, shared(inner(x))).save(path)
+
+    def test_an_argument_that_is_no_plain_value(self, path):
+        class Applied(keras.layers.Layer):
+            def call(self, inputs, function):
+                return function(inputs)
+
+        x = keras.Input((2,))
+        with pytest.raises(ArgumentError, match=r"is called with <function.*which a file cannot hold: make it an"):
+            keras.Model(x, Applied()(x, keras.ops.relu)).save(path)
         assert not path.exists()
 
 
@@ -357,6 +470,11 @@ class TestHostileFiles:
         rest = {key: value for key, value in arrays.items() if key != name}
         for changed in (rest, {**arrays, "9/0/kernel": arrays[name]}, {**arrays, name: arrays[name].T.copy()}):
             refused(config, changed, match="its weights do not fit its model: ")
+
+    def test_layers_larger_than_the_file_are_not_even_made(self, refused, parts):
+        config, arrays = parts
+        config["config"]["layers"][1]["config"]["units"] = 10**15
+        refused(config, arrays, match="a layer needs .* bytes of weights where .* are left")
 
     def test_weights_of_another_dtype(self, refused, parts):
         config, arrays = parts

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import minidl as keras
 from minidl.errors import ArgumentError
 from minidl.layers import BatchNormalization, Dense, Dropout, Flatten, Input, Layer, LeakyReLU, PReLU, Reshape
 from minidl.layers.naming import reset_names
@@ -64,6 +65,52 @@ def nested_network():
     return Sequential([Input((2, 3)), Flatten(), inner, Dense(1)], name="outer")
 
 
+def residual_network():
+    """A residual block, by a layer and by an operator; every layer once, but not in a chain."""
+    inputs = keras.Input((8,))
+    hidden = keras.layers.Dense(8, activation="relu")(inputs)
+    hidden = keras.layers.BatchNormalization()(hidden)
+    merged = keras.layers.Add()([inputs, hidden])
+    again = keras.ops.relu(keras.layers.Dense(8)(merged) + merged)
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(again))
+
+
+def wide_network():
+    """Several inputs, one of which nothing depends on, and several outputs; operations of several kinds."""
+    image, words = keras.Input((4, 4), name="image"), keras.Input((6,), name="words")
+    unused = keras.Input((2,), name="unused")
+    flat = keras.layers.Flatten()(image)
+    both = keras.layers.Concatenate(name="both")([flat, words, 1 - words])
+    mean = keras.ops.mean(image[:, 0], axis=-1, keepdims=True) / 2
+    label = keras.layers.Dense(5, name="label")(both)
+    score = keras.layers.Dense(1, name="score", trainable=False)(keras.layers.Multiply()([mean, both]))
+    return keras.Model([image, words, unused], {"score": score, "label": label}, name="wide")
+
+
+def siamese_network():
+    """A model inside a model, called twice, and a layer called three times, once on its own output."""
+    inner_input = keras.Input((4,), name="inner_input")
+    inner = keras.Model(inner_input, keras.layers.Dense(3, name="deep")(inner_input * 2), name="encoder")
+    chain = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.ReLU()], name="chain")
+    left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
+    shared = keras.layers.Dense(3, name="shared")
+    a, b = inner(left), inner(right)
+    merged = keras.layers.Average()([shared(a), shared(shared(b))])
+    return keras.Model([left, right], chain(merged), name="siamese")
+
+
+def chain_network():
+    """A graph that is a chain has no column for connections."""
+    inputs = keras.Input((5, 3), name="series")
+    return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs[:, ::2])), name="straight")
+
+
+def extracted_network():
+    """Part of another model: from the middle of a Sequential, with two of its tensors as outputs."""
+    model = keras.Sequential([keras.Input((4,), name="first"), keras.layers.Dense(3), keras.layers.Dense(2)])
+    return keras.Model(model.inputs, [model.layers[0].output, model.outputs[0]], name="features")
+
+
 def lines(text):
     """The lines of the table itself."""
     return [line for line in text.splitlines() if line[0] in "┏┃┡│├└"]
@@ -80,6 +127,15 @@ def lines(text):
         ("empty", Sequential, 80, {}),
         ("frozen", frozen_network, 80, {}),
         ("frozen_trainable", frozen_network, 120, {"show_trainable": True}),
+        ("residual", residual_network, 120, {}),
+        ("residual_narrow", residual_network, 80, {}),
+        ("wide", wide_network, 120, {}),
+        ("wide_trainable", wide_network, 130, {"show_trainable": True}),
+        ("siamese", siamese_network, 120, {}),
+        ("siamese_expanded", siamese_network, 100, {"expand_nested": True}),
+        ("siamese_positions", siamese_network, 120, {"positions": [0.4, 0.6, 0.7, 1.0]}),
+        ("chain", chain_network, 100, {}),
+        ("extracted", extracted_network, 100, {}),
     ],
 )
 def test_is_what_keras_prints(case, network, columns, options, terminal):
@@ -94,9 +150,9 @@ def test_counts_what_the_optimizer_holds_once_it_has_trained():
     model.train_on_batch(np.zeros((2, 4)), np.zeros((2, 3)))
     expected = (GOLDEN / "summary_trained.txt").read_text(encoding="utf-8")
     # The step and the learning rate have 64 bits here, in Keras 32: 8 bytes more.
-    for keras, here in {"Total params: 56 (224": "Total params: 56 (232", "38 (152": "38 (160"}.items():
-        assert keras in expected
-        expected = expected.replace(keras, here)
+    for theirs, here in {"Total params: 56 (224": "Total params: 56 (232", "38 (152": "38 (160"}.items():
+        assert theirs in expected
+        expected = expected.replace(theirs, here)
     assert summarize(model) == expected
 
 
@@ -201,7 +257,7 @@ def test_asks_a_layer_of_ones_own_for_its_shape():
     assert "│ twice (Twice)                   │ (None, None, 3)        │             0 │" in text
 
 
-def test_a_subclassed_model_shows_its_layers_without_shapes():
+def test_a_subclassed_model_shows_the_shapes_that_its_layers_were_built_for():
     class Network(Model):
         def __init__(self):
             super().__init__()
@@ -213,7 +269,7 @@ def test_a_subclassed_model_shows_its_layers_without_shapes():
     network = Network()
     assert "│ dense (Dense)                   │ ?                      │   0 (unbuilt) │" in summarize(network)
     network(np.ones((1, 4)))
-    assert "│ dense (Dense)                   │ ?                      │            15 │" in summarize(network)
+    assert "│ dense (Dense)                   │ (None, 3)              │            15 │" in summarize(network)
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,12 @@ def concatenations(draw):
 
 
 @st.composite
+def affine_maps(draw):
+    shape, units = draw(shapes(min_dims=2)), draw(st.integers(0, 3))
+    return (draw(arrays(shape)), draw(arrays((shape[-1], units))), draw(arrays((units,)))), {}
+
+
+@st.composite
 def stacks(draw):
     shape = draw(shapes(max_dims=2))
     return (draw(arrays(shape)), draw(arrays(shape))), {"axis": draw(axis_of(len(shape) + 1))}
@@ -386,6 +392,7 @@ def sums_of_products(draw):
 
 PRODUCTS = [
     Row("matmul", factors(), np.matmul),
+    Row("affine", affine_maps(), lambda x, w, b: np.matmul(x, w) + b),
     Row("dot", dots(), np.dot),
     Row("einsum", sums_of_products(), lambda *xs, subscripts: np.einsum(subscripts, *xs)),
 ]
@@ -439,6 +446,57 @@ def batch_normalization(x, gamma, beta, axis, epsilon):
     return standardize(x, gamma, beta, mean, variance, axis, epsilon), mean, variance
 
 
+@st.composite
+def channels_in_groups(draw):
+    """x with two channels in each of one to three groups, on the last axis."""
+    groups = draw(st.integers(1, 3))
+    x = draw(distinct((*draw(shapes(min_dims=1, max_dims=2, min_side=1)), 2 * groups)))
+    parameters = [draw(arrays((2 * groups,))) for _ in range(2)]
+    return (x, *parameters), {"groups": groups, "axis": draw(st.sampled_from([-1, x.ndim - 1])), "epsilon": 0.01}
+
+
+def group_normalization(x, gamma, beta, groups, axis, epsilon):
+    parts = x.reshape(*x.shape[:-1], groups, 2)
+    averaged = tuple(a for a in range(1, parts.ndim) if a != x.ndim - 1)
+    mean, variance = parts.mean(averaged, keepdims=True), parts.var(averaged, keepdims=True)
+    return gamma * ((parts - mean) / np.sqrt(variance + epsilon)).reshape(x.shape) + beta
+
+
+@st.composite
+def images(draw, elements):
+    """Images on one or two axes, and how they are pooled, with some of the arguments left out."""
+    axes = draw(st.integers(1, 2))
+    window, strides = (draw(st.tuples(*[st.integers(1, 3)] * axes)) for _ in range(2))
+    sizes = [draw(st.integers(k, k + 3)) for k in window]
+    keywords = {"pool_size": window, "strides": strides, "padding": draw(st.sampled_from(["valid", "same"]))}
+    keywords["data_format"] = draw(st.sampled_from([None, "channels_last", "channels_first"]))
+    shape = [draw(st.integers(0, 2)), *sizes]
+    shape.insert(1 if keywords["data_format"] == "channels_first" else len(shape), draw(st.integers(1, 2)))
+    for name in draw(st.sets(st.sampled_from(["strides", "padding"]))):
+        del keywords[name]
+    return (draw(elements(tuple(shape))),), keywords
+
+
+def pooling(f):
+    """f over each window; the padding is NaN, which `f` leaves out."""
+
+    def reference(x, pool_size, strides=None, padding="valid", data_format=None):
+        strides = pool_size if strides is None else strides
+        x = np.moveaxis(x, 1, -1) if data_format == "channels_first" else x
+        margins = [(0, 0)] * len(pool_size)
+        if padding == "same":
+            each = zip(x.shape[1:-1], pool_size, strides, strict=True)
+            totals = [max(0, (-(-n // s) - 1) * s + k - n) for n, k, s in each]
+            margins = [(n // 2, n - n // 2) for n in totals]
+        framed = np.pad(x, [(0, 0), *margins, (0, 0)], constant_values=np.nan)
+        spatial = tuple(range(1, x.ndim - 1))
+        every = np.lib.stride_tricks.sliding_window_view(framed, pool_size, spatial)
+        y = f(every[:, *(slice(None, None, s) for s in strides)], tuple(range(x.ndim, every.ndim)))
+        return np.moveaxis(y, -1, 1) if data_format == "channels_first" else y
+
+    return reference
+
+
 def dropout(x, rate, seed):
     return np.where(np.random.default_rng(seed).random(x.shape) >= rate, x / (1 - rate), 0)
 
@@ -461,6 +519,9 @@ LOSSES_AND_LAYERS = [
     ),
     Row("batch_normalization", batches(2), batch_normalization),
     Row("standardize", batches(4), standardize),
+    Row("group_normalization", channels_in_groups(), group_normalization),
+    Row("max_pool", images(distinct), pooling(np.nanmax)),
+    Row("average_pool", images(arrays), pooling(np.nanmean)),
     # Noise of another float type is other noise, so that float32 and float64 do not compare.
     Row("dropout", of(arrays(), rate=0.4, seed=3), dropout, options={"single": False}),
     Row("dropout", of(arrays(), rate=0.0), lambda x, rate: x, "of nothing"),
@@ -468,7 +529,111 @@ LOSSES_AND_LAYERS = [
     Row("rrelu", of(arrays(away_from=[0]), training=True, seed=3), rrelu, "in training", options={"single": False}),
 ]
 
-TABLE = [*ELEMENTWISE, *ALONG_AXES, *MOVING, *PRODUCTS, *LOSSES_AND_LAYERS]
+# ---- Convolutions --------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def images(draw, kernel):
+    """Images with their channels first or last, and kernels of the shapes that `kernel(channels)` gives."""
+    window = draw(st.tuples(*[st.integers(1, 3)] * draw(st.integers(1, 2))))
+    strides, dilation = draw(st.sampled_from([(1, 1), (2, 1), (3, 1), (1, 2), (2, 2)]))
+    sizes = [(k - 1) * dilation + 1 + draw(st.integers(0, 2)) for k in window]
+    channels = draw(st.sampled_from([2, 4]))
+    n, padding = draw(st.integers(0, 2)), draw(st.sampled_from(["valid", "same", "SAME"]))
+    data_format = draw(st.sampled_from(["channels_last", "channels_first"]))
+    last = data_format == "channels_last"
+    x = draw(arrays((n, *sizes, channels) if last else (n, channels, *sizes)))
+    several = draw(st.booleans())
+    keywords = {
+        "strides": (strides,) * len(window) if several else strides,
+        "padding": padding,
+        "data_format": data_format,
+        "dilation_rate": [dilation] * len(window) if several else dilation,
+    }
+    return (x, *(draw(arrays(shape)) for shape in kernel(window, channels))), keywords
+
+
+def convolution(x, *ws, strides, padding, data_format, dilation_rate, depthwise=False):
+    """Frame the images, then one product of a window with the kernel for each position."""
+    if data_format == "channels_first":
+        x = np.moveaxis(x, 1, -1)
+    (w, *pointwise), axes = ws, x.ndim - 2
+    window, strides, dilation = w.shape[:axes], np.ones(axes, int) * strides, np.ones(axes, int) * dilation_rate
+    if padding.lower() == "same":
+        each = zip(x.shape[1:], window, strides, dilation, strict=False)
+        totals = [max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0) for n, k, s, d in each]
+        x = np.pad(x, [(0, 0), *((total // 2, total - total // 2) for total in totals), (0, 0)])
+    each = zip(x.shape[1:], window, strides, dilation, strict=False)
+    outputs = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in each]
+    groups = 1 if depthwise else x.shape[-1] // w.shape[-2]
+    filters = w.shape[-2] * w.shape[-1] if depthwise else w.shape[-1]
+    y = np.zeros((len(x), *outputs, filters))
+    for o in np.ndindex(*outputs):
+        each = zip(o, strides, window, dilation, strict=True)
+        seen = x[:, *(slice(a * s, a * s + (k - 1) * d + 1, d) for a, s, k, d in each)]
+        if depthwise:
+            y[:, *o] = (seen[..., None] * w).sum(tuple(range(1, 1 + axes))).reshape(len(x), filters)
+        else:
+            parts = zip(np.split(seen, groups, -1), np.split(w, groups, -1), strict=True)
+            y[:, *o] = np.concatenate([np.tensordot(a, b, axes + 1) for a, b in parts], -1)
+    y = y @ pointwise[0].reshape(pointwise[0].shape[-2:]) if pointwise else y
+    return np.moveaxis(y, -1, 1) if data_format == "channels_first" else y
+
+
+@st.composite
+def smaller_images(draw):
+    x, w, arguments = draw(images(lambda window, channels: [(*window, 3, channels)]).map(lambda c: (*c[0], c[1])))
+    strides = arguments["strides"] if isinstance(arguments["strides"], int) else arguments["strides"][0]
+    extra = draw(st.sampled_from([None, *range(strides)]))
+    return (x, w), arguments | {"output_padding": extra, "padding": arguments["padding"].lower()}
+
+
+def transposed_convolution(x, w, strides, padding, data_format, dilation_rate, output_padding):
+    """Each input puts its multiple of the window into an image, whose ends are then cut off, or lengthened."""
+    if data_format == "channels_first":
+        x = np.moveaxis(x, 1, -1)
+    axes = x.ndim - 2
+    sizes, window = x.shape[1:-1], w.shape[:axes]
+    strides, dilation = (np.ones(axes, int) * strides).tolist(), (np.ones(axes, int) * dilation_rate).tolist()
+    spans = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    full = np.zeros((len(x), *((n - 1) * s + span for n, s, span in zip(sizes, strides, spans, strict=True)), 3))
+    for o in np.ndindex(*sizes):
+        each = zip(o, strides, spans, dilation, strict=True)
+        place = full[:, *(slice(a * s, a * s + span, d) for a, s, span, d in each)]
+        place += np.tensordot(x[:, *o], w, (1, axes + 1))
+    for axis, (n, s, span) in enumerate(zip(sizes, strides, spans, strict=True), start=1):
+        if padding == "valid":
+            total = -max(s - span, 0) if output_padding is None else -output_padding
+        else:
+            total = full.shape[axis] - (n * s if output_padding is None else (n - 1) * s + span % 2 + output_padding)
+        before = max(total // 2, 0)
+        full = np.concatenate([full, np.zeros_like(full)], axis)
+        length = full.shape[axis] // 2 - total
+        full = full[(slice(None),) * axis + (slice(before, before + length),)]
+    return np.moveaxis(full, -1, 1) if data_format == "channels_first" else full
+
+
+CONVOLUTIONS = [
+    Row("conv", images(lambda window, channels: [(*window, channels, 3)]), convolution),
+    Row("conv", images(lambda window, channels: [(*window, channels // 2, 4)]), convolution, "in two groups"),
+    Row(
+        "depthwise_conv",
+        images(lambda window, channels: [(*window, channels, 2)]),
+        functools.partial(convolution, depthwise=True),
+    ),
+    Row(
+        "separable_conv",
+        images(lambda window, channels: [(*window, channels, 1), (*[1] * len(window), channels, 3)]),
+        functools.partial(convolution, depthwise=True),
+    ),
+    Row(
+        "conv_transpose",
+        smaller_images().filter(lambda case: transposed_convolution(*case[0], **case[1]).size or not len(case[0][0])),
+        transposed_convolution,
+    ),
+]
+
+TABLE = [*ELEMENTWISE, *ALONG_AXES, *MOVING, *PRODUCTS, *LOSSES_AND_LAYERS, *CONVOLUTIONS]
 
 # These take their tensors in another way than one after the other.
 CALLS = {

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from minidl.errors import ArgumentError, NonFiniteError
+from minidl.errors import ArgumentError, DTypeError, NonFiniteError, ShapeError
 from minidl.training import Data, as_data, as_inputs
 
 
@@ -69,3 +69,45 @@ def test_arrays_are_taken_as_they_are_and_not_copied():
     assert data.x is x
     assert data.y is y
     assert data.sample_weight is None
+
+
+class TestSeveralArrays:
+    def test_are_cut_alike(self):
+        data = as_data("fit", [np.arange(5), np.arange(5) * 2], {"b": np.arange(5) * 3, "a": -np.arange(5)}, None,
+                       inputs=["x", "z"], outputs=["a", "b"])  # fmt: skip
+        assert len(data) == 5
+        (x, z), (a, b), weight = list(data.batches(2))[-1]
+        assert (x.tolist(), z.tolist(), a.tolist(), b.tolist(), weight) == ([4], [8], [-4], [12], None)
+        first, last = data.split(0.4)
+        assert [len(part) for part in (first, last)] == [3, 2]
+
+    def test_where_no_names_are_known_arrays_are_several_and_lists_of_numbers_are_one(self):
+        assert as_inputs("predict", [[1.0, 2.0], [3.0, 4.0]]).x.shape == (2, 2)
+        assert [a.tolist() for a in as_inputs("predict", [np.ones(2), np.zeros(2)]).x] == [[1, 1], [0, 0]]
+        assert [a.tolist() for a in as_inputs("predict", (np.ones(2), np.zeros(2))).x] == [[1, 1], [0, 0]]
+        assert as_inputs("predict", {"x": [1, 2]}).x["x"].tolist() == [1, 2]
+
+    def test_a_single_name_takes_a_list_for_an_array(self):
+        assert as_inputs("predict", [np.ones(2), np.zeros(2)], ["x"]).x.shape == (2, 2)
+        assert as_inputs("predict", {"x": np.ones(2)}, ["x"]).x.shape == (2,)
+
+    def test_one_weight_serves_all_outputs(self):
+        y = [np.ones(3), np.ones(3)]
+        weight = np.arange(3.0)
+        data = as_data("fit", np.ones(3), y, weight, outputs=["a", "b"])
+        assert [w.tolist() for w in data.sample_weight] == [[0, 1, 2], [0, 1, 2]]
+        assert as_data("fit", np.ones(3), y, {"b": weight}, outputs=["a", "b"]).sample_weight[0] is None
+
+    @pytest.mark.parametrize(
+        ("x", "message"),
+        [
+            ({"p": np.ones(3), "q": np.ones(2)}, re.escape("x['p'] has 3 samples but x['q'] has 2")),
+            ((np.ones(3), np.ones(2)), re.escape("x[0] has 3 samples but x[1] has 2")),
+            ({}, "expected numbers in x, got dtype object"),
+            ({"p": "abc"}, re.escape("expected numbers in x['p'], got dtype <U3")),
+            ((np.ones((0, 2)), np.ones((0, 2))), "x has no samples"),
+        ],
+    )
+    def test_errors_name_the_array(self, x, message):
+        with pytest.raises((ShapeError, DTypeError), match=message):
+            as_inputs("predict", x)

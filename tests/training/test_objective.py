@@ -5,7 +5,7 @@ import pytest
 
 import minidl as keras
 from minidl.errors import ArgumentError, ShapeError
-from minidl.training import Objective
+from minidl.training import Objective, Objectives, objective_for
 
 
 @pytest.fixture
@@ -92,3 +92,51 @@ def test_a_loss_that_is_no_single_number(batches):
     objective = Objective(keras.losses.MeanSquaredError(reduction="none"), None, None)
     with pytest.raises(ShapeError, match="instead of one number"):
         after(objective, batches)
+
+
+class TestSeveralOutputs:
+    """Outputs a and b, of 2 samples: errors 1 and 3 in a, 2 and 2 in b."""
+
+    Y = [np.zeros((2, 1)), np.zeros((2, 1))]
+    PREDICTED = [np.array([[1.0], [3.0]]), np.array([[2.0], [2.0]])]
+
+    def after(self, objective, y_pred=PREDICTED, weight=None):
+        tensors = {k: keras.Tensor(v) for k, v in y_pred.items()} if isinstance(y_pred, dict) else y_pred
+        loss = objective(self.Y, tensors, weight)
+        objective.update(loss.data, self.Y, y_pred, weight)
+        return objective.results()
+
+    def test_the_loss_is_the_weighted_sum(self):
+        objective = Objectives("ab", ["mae", "mse"], None, None, {"b": 0.5})
+        assert self.after(objective) == {"loss": 4.0, "a_loss": 2.0, "b_loss": 4.0}
+
+    def test_metrics_follow_the_losses_in_the_order_of_the_outputs(self):
+        objective = Objectives("ab", "mae", {"b": ["mse"], "a": ["mae"]}, [["mae"], None])
+        results = self.after(objective, weight=[np.array([1.0, 0.0]), None])
+        assert results == {
+            "loss": 2.5, "a_loss": 0.5, "b_loss": 2.0, "a_mae": 2.0, "a_weighted_mae": 1.0, "b_mse": 4.0
+        }  # fmt: skip
+        assert list(results) == objective.names
+
+    def test_predictions_may_be_a_dictionary_in_any_order(self):
+        objective = Objectives("ab", ["mae", "mse"], None, None)
+        y_pred = {"b": self.PREDICTED[1], "a": self.PREDICTED[0]}
+        assert self.after(objective, y_pred) == self.after(Objectives("ab", ["mae", "mse"], None, None))
+
+    def test_of_a_single_loss_the_sum_alone_is_reported(self):
+        assert self.after(Objectives("ab", [None, "mae"], None, None)) == {"loss": 2.0}
+
+    def test_begins_anew(self):
+        objective = Objectives("ab", "mae", [["mae"], []], None)
+        first = self.after(objective)
+        objective.reset()
+        assert self.after(objective) == first
+
+    def test_a_model_that_makes_another_number_of_outputs(self):
+        with pytest.raises(ArgumentError, match="compile was told of 2 outputs \\(a, b\\), got 1"):
+            Objectives("ab", "mae", None, None)(self.Y, [self.PREDICTED[0]])
+
+    def test_names_are_those_of_the_losses_where_the_model_has_none(self):
+        assert objective_for(None, {"p": "mae", "q": "mse"}, None, None, None).output_names == ["p", "q"]
+        assert objective_for(None, ["mae", "mse"], None, None, None).output_names == ["output_0", "output_1"]
+        assert isinstance(objective_for(None, "mae", None, None, None), Objective)

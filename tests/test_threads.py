@@ -1,0 +1,111 @@
+"""Work divided among threads: every piece is done once, and the result does not depend on how many do it."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from minidl import config, kernels, threads
+from minidl.memory import Heap
+
+
+@pytest.fixture(params=[1, 2, 3])
+def number_of_threads(request, monkeypatch):
+    monkeypatch.setattr(config, "num_threads", lambda: request.param)
+    return request.param
+
+
+class TestInParallel:
+    @pytest.mark.parametrize(("count", "grain"), [(0, 1), (1, 1), (7, 1), (7, 3), (6, 3), (2, 5)])
+    def test_every_piece_is_done_once(self, number_of_threads, count, grain):
+        done = []
+        threads.in_parallel(lambda worker, part: done.append((worker, part.start, part.stop)), count, grain)
+        assert sorted(start for _, start, _ in done) == list(range(0, count, grain))
+        assert all(stop == min(start + grain, count) for _, start, stop in done)
+        assert {worker for worker, _, _ in done} <= set(range(threads.workers(count, grain)))
+
+    def test_the_same_worker_gets_the_same_pieces_each_time(self, number_of_threads):
+        def shares():
+            done = [[] for _ in range(number_of_threads)]
+            threads.in_parallel(lambda worker, part: done[worker].append(part.start), 20, 3)
+            return done
+
+        assert shares() == shares() == [sorted(share) for share in shares()]
+
+    def test_a_worker_that_would_get_too_little_is_left_out(self, number_of_threads):
+        assert threads.workers(10, grain=2, least=5) == 1
+        assert threads.workers(20, grain=2, least=5) == min(2, threads.workers(20))
+
+    def test_an_error_in_any_thread_comes_back(self, number_of_threads):
+        def fail_at_the_end(worker, part):
+            if part.start == 9:
+                raise ValueError("here")
+
+        with pytest.raises(ValueError, match="here"):
+            threads.in_parallel(fail_at_the_end, 10)
+
+    def test_threads_work_at_the_same_time(self, monkeypatch):
+        monkeypatch.setattr(config, "num_threads", lambda: 2)
+        if threads.workers(2) == 1:
+            pytest.skip("threads are left to BLAS without threadpoolctl")
+        meeting = threading.Barrier(2, timeout=10)
+        threads.in_parallel(lambda worker, part: meeting.wait(), 2)
+
+
+def test_blas_has_its_threads_back_afterwards(number_of_threads):
+    before = [library.get_num_threads() for library in threads._blas_libraries()]
+    threads.in_parallel(lambda worker, part: None, 4)
+    assert [library.get_num_threads() for library in threads._blas_libraries()] == before
+
+
+class TestInPieces:
+    @pytest.mark.parametrize("shape", [(3,), (0, 2), (700, 1000)])
+    def test_gives_what_the_whole_gives(self, number_of_threads, shape):
+        x = np.random.default_rng(0).standard_normal(shape)
+        y = np.empty_like(x)
+        threads.in_pieces(lambda x, y: np.exp(x, out=y), x, y)
+        np.testing.assert_array_equal(y, np.exp(x))
+
+    def test_arrays_that_are_not_contiguous_stay_whole(self, number_of_threads):
+        x = np.random.default_rng(0).standard_normal((700, 1000)).T
+        sizes = []
+        threads.in_pieces(lambda x: sizes.append(x.size), x)
+        assert sizes == [x.size]
+
+    def test_large_arrays_are_cut(self, number_of_threads):
+        sizes = []
+        threads.in_pieces(lambda x: sizes.append(x.size), np.zeros(1_000_000))
+        assert max(sizes) == threads.PIECE
+        assert sum(sizes) == 1_000_000
+
+
+IMAGES = np.random.default_rng(1).standard_normal((16, 40, 40, 24), np.float32)
+CHANNELS = np.random.default_rng(2).standard_normal(24).astype(np.float32)
+FILTERS = np.random.default_rng(3).standard_normal((3, 3, 24, 24), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "inputs"),
+    [
+        (kernels.Relu(), (IMAGES,)),
+        (kernels.BatchNormalization(), (IMAGES, CHANNELS, CHANNELS)),
+        (kernels.WinogradConvolution(), (IMAGES, FILTERS, CHANNELS)),
+    ],
+    ids=lambda case: type(case).__name__ if isinstance(case, kernels.Kernel) else "",
+)
+def test_kernels_give_the_same_with_any_number_of_threads(kernel, inputs, monkeypatch):
+    """To rounding: blocks, and with them the order of sums, may follow the number of threads."""
+
+    def run(number):
+        monkeypatch.setattr(config, "num_threads", lambda: number)
+        y, saved = kernel.forward(Heap(), *inputs)
+        ys = y if isinstance(y, tuple) else (y,)
+        dys = tuple(np.cos(part) for part in ys)
+        return ys[0], kernel.backward(Heap(), dys if isinstance(y, tuple) else dys[0], saved)
+
+    (y, (dx, *sums)), (other_y, (other_dx, *other_sums)) = run(1), run(2)
+    np.testing.assert_allclose(other_y, y, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(other_dx, dx, rtol=0, atol=1e-5)
+    for total, other in zip(sums, other_sums, strict=True):
+        # Float32 sums of 25,600 terms.
+        np.testing.assert_allclose(other, total, rtol=1e-4, atol=1e-4 * np.abs(total).max())
