@@ -35,6 +35,10 @@ def in_parallel(work: Callable[[int, slice], None], count: int, grain: int = 1, 
     than `least` is left out. Which slices a worker gets depends on the number of threads alone, so that sums that it
     makes are the same in every run.
     """
+    if count <= grain:
+        if count:
+            work(0, slice(0, count))
+        return
     pieces, threads = -(-count // grain), workers(count, grain, least)
 
     def share(worker: int) -> None:

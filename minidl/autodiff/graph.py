@@ -29,6 +29,8 @@ _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _trace: ContextVar[Trace | Runner | None] = ContextVar("trace", default=None)
 # The names of the layer that runs and of those around it, each with a slash behind it; empty outside of layers.
 layer_path: ContextVar[str] = ContextVar("layer_path", default="")
+# Whether layers behave as they do while learning, where nobody says so.
+training_mode: ContextVar[bool] = ContextVar("training_mode", default=False)
 _generation = 0
 
 

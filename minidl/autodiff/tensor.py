@@ -134,7 +134,7 @@ class Tensor:
         return f"Tensor({np.array2string(self.data, separator=', ', prefix='Tensor(')}, dtype={self.dtype}{tracked})"
 
     def __format__(self, spec: str) -> str:
-        return format(self.data.item() if spec and self.size == 1 else self.data, spec)
+        return format(self.item() if spec and self.size == 1 else self.numpy(), spec)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -275,7 +275,7 @@ def _dtype_of_list(data: Any) -> npt.DTypeLike:
 def plain(value: Any) -> Any:
     """Tensors replaced by their arrays, also inside tuples, lists and dictionaries."""
     if isinstance(value, Tensor):
-        return value.data
+        return value.numpy()
     if type(value) in (tuple, list):
         return type(value)(plain(item) for item in value)
     if type(value) is dict:

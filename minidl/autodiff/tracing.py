@@ -9,11 +9,11 @@ When is that allowed? A step is replayed for arguments of the same shapes and dt
 and only if
 
 - nothing looked at the numbers in a tensor on the way: what Python decides by them, a trace cannot know;
-- no layer has changed since: its `trainable`, or any other attribute.
+- no layer or loss has changed since: its `trainable`, or any other attribute.
 
 What fails one of these runs as it always did. One thing remains that nobody can see: a plain Python value from outside,
-such as a global variable, that stays the same in the first two calls and changes later. Keep such values in a
-`Variable` or hand them over as arguments.
+such as a global variable, an entry of a list, or a coin that a generator of one's own has thrown, that is the same in
+the first two calls and another one later. Keep such values in a `Variable` or hand them over as arguments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minidl.autodiff.graph import HEAP, active_trace, backward, generation, is_recording, layer_path, tracing
+from minidl.autodiff.graph import (
+    HEAP,
+    active_trace,
+    backward,
+    generation,
+    is_recording,
+    layer_path,
+    tracing,
+    training_mode,
+)
 from minidl.autodiff.tensor import Tensor, constant, plain
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.kernels import Kernel
@@ -278,8 +287,6 @@ class Trace:
             self._keep(value)
         self._begin(arrays)
         y, saved = self._runner.forward(kernel, arrays, self.ledger)
-        self.ledger.used(y)
-        self.ledger.used(saved)
         outputs = tuple(self._new_cell(part) for part in (y if type(y) is tuple else (y,)))
         instruction = Forward(kernel, sources, outputs, self._new_cell(None), layer_path.get())
         self.instructions.append(instruction)
@@ -299,7 +306,6 @@ class Trace:
         self._begin(dys)
         self.ledger.used(values)
         dxs = self._runner.backward(kernel, dy, values, wanted, path, self.ledger)
-        self.ledger.used(dxs)
         outputs = tuple(None if dx is None else self._new_cell(dx) for dx in dxs)
         self.instructions.append(Backward(kernel, sources, several, outputs, cell, wanted, path))
         return dxs
@@ -446,6 +452,10 @@ class Function:
         finally:
             self._lock.release()
 
+    def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
+        """Of a method: the function with its instance as first argument."""
+        return self if instance is None else functools.partial(self, instance)
+
     def _run(self, runner: Runner, values: Sequence[Any], args: Any, kwargs: Any) -> tuple[list[Array], Any]:
         """The arrays of the results, valid until the next call, and their structure with `Tensor` in their places."""
         # Views, as an array that comes twice may be two arrays the next time.
@@ -464,7 +474,7 @@ class Function:
         """What a recording is good for, None if the arguments cannot be told apart."""
         kinds = tuple([(x.shape, x.dtype) if _is_array(x) else _kind(x) for x in values])
         structure = None if values is args else repr(map_leaves(lambda _: None, (args, kwargs)))
-        signature = (kinds, structure, is_recording())
+        signature = (kinds, structure, is_recording(), training_mode.get())
         try:
             hash(signature)
         except TypeError:

@@ -24,8 +24,9 @@ class OneCycle(Callback):
     - `start_learning_rate`: a tenth of the maximum unless given. `last_learning_rate`: a thousandth of the start.
     - `rise`, `annealing`: fractions of S. With their defaults, 0.45 and 0.1, up and down take equally long.
 
-    Smith has straight lines; others have half cosines in their place, with no clear winner. At the end of training the
-    rate and the momentum stay at their last values. The rate is added to the logs of every epoch as "learning_rate".
+    The lines are straight as Smith has them; PyTorch's OneCycleLR has half cosines unless told otherwise. At the end of
+    training the rate and the momentum stay at their last values. The rate is added to the logs of every epoch as
+    "learning_rate".
 
         model.fit(x, y, epochs=10, callbacks=[OneCycle(0.1, momentum=(0.95, 0.85))])
     """
@@ -48,8 +49,8 @@ class OneCycle(Callback):
         self.last_learning_rate = number(self, "last_learning_rate", last, "≥ 0")
         self.rise = number(self, "rise", rise, "in [0, 1]")
         self.annealing = number(self, "annealing", annealing, "in [0, 1]")
-        if self.rise + self.annealing > 1:
-            raise ArgumentError(f"OneCycle: rise + annealing must be ≤ 1, got {self.rise} + {self.annealing}")
+        if self.rise + self.annealing >= 1:
+            raise ArgumentError(f"OneCycle: rise + annealing must be < 1, got {self.rise} + {self.annealing}")
         self.momentum = None if momentum is None else _high_and_low(momentum)
         self._total = self.steps
         self._first = 0
@@ -94,7 +95,9 @@ class OneCycle(Callback):
             raise ArgumentError("OneCycle: how many steps there are is known once fit has begun: give it steps=")
         end = self._total - 1
         # Whole steps: the greatest rate is reached.
-        corners = [0, round(self.rise * end), end - round(self.annealing * end), end]
+        top = round(self.rise * end)
+        # Of few steps, rounding may leave none for the way down.
+        corners = [0, top, max(top, end - round(self.annealing * end)), end]
         return np.interp(step, corners, [start, middle, start, last])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ def _layout(axis: tuple[int, ...], x: Array) -> tuple[tuple[int, ...], Shape, in
     return averaged, broadcastable, math.prod(x.shape[a] for a in averaged)
 
 
-@dataclass(frozen=True)
 class _Columns:
     """Arrays of `shape` as matrices with a column for each position on `axis`, and numbers for each such position.
 
@@ -33,71 +33,55 @@ class _Columns:
     side by side into a longer one, and the number of a channel is repeated as often.
     """
 
-    shape: Shape
-    axis: tuple[int, ...]
-
-    @property
-    def kept(self) -> tuple[int, ...]:
-        return tuple(sorted(a % len(self.shape) for a in self.axis))
-
-    @property
-    def channels(self) -> int:
-        return math.prod(self.shape[a] for a in self.kept)
-
-    @property
-    def count(self) -> int:
-        """How many elements a channel has."""
-        return math.prod(n for a, n in enumerate(self.shape) if a not in self.kept)
-
-    @property
-    def side_by_side(self) -> int:
-        return math.gcd(self.count, max(1, ROW // max(1, self.channels)))
-
-    @property
-    def _last(self) -> tuple[int, ...]:
-        return tuple(range(len(self.shape) - len(self.kept), len(self.shape)))
+    def __init__(self, shape: Shape, axis: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.kept = tuple(sorted(a % len(shape) for a in axis))
+        self.last = tuple(range(len(shape) - len(axis), len(shape)))
+        self.others = tuple(n for a, n in enumerate(shape) if a not in self.kept)
+        self.channels = math.prod(shape[a] for a in self.kept)
+        # How many elements a channel has.
+        self.count = math.prod(self.others)
+        self.side_by_side = math.gcd(self.count, max(1, ROW // max(1, self.channels)))
+        self.rows, self.columns = self.count // max(1, self.side_by_side), self.side_by_side * self.channels
+        # How many rows are worked on at a time, so that they stay in the cache.
+        self.grain = max(1, PIECE // max(1, self.columns))
 
     def matrix(self, x: Array) -> Array:
         """x as (rows, channels side by side); a copy only where the channels are not last."""
-        moved = x if self.kept == self._last else np.moveaxis(x, self.kept, self._last)
-        repeats = self.side_by_side
-        return moved.reshape(self.count // repeats, repeats * self.channels)
+        moved = x if self.kept == self.last else np.moveaxis(x, self.kept, self.last)
+        return moved.reshape(self.rows, self.columns)
 
     def array(self, matrix: Array) -> Array:
         """A matrix as an array of the shape."""
-        if self.kept == self._last:
+        if self.kept == self.last:
             return matrix.reshape(self.shape)
-        others = [n for a, n in enumerate(self.shape) if a not in self.kept]
-        return np.moveaxis(matrix.reshape(*others, *(self.shape[a] for a in self.kept)), self._last, self.kept)
+        return np.moveaxis(matrix.reshape(*self.others, *(self.shape[a] for a in self.kept)), self.last, self.kept)
 
     def repeat(self, numbers: Array) -> Array:
         """A number for each channel as a row of the matrix."""
-        return np.tile(numbers.reshape(self.channels), self.side_by_side)
-
-    def fold(self, row: Array) -> Array:
-        """Σ over the copies of each channel in a row."""
-        folded: Array = row.reshape(self.side_by_side, self.channels).sum(axis=0)
-        return folded
-
-    @property
-    def grain(self) -> int:
-        """How many rows are worked on at a time, so that they stay in the cache."""
-        return max(1, PIECE // max(1, self.side_by_side * self.channels))
+        row = numbers.reshape(self.channels)
+        return row if self.side_by_side == 1 else np.tile(row, self.side_by_side)
 
     def sum_of(self, memory: Memory, term: Callable[[slice, Array], Array], dtype: Any) -> Array:
         """Σ over the rows of what `term(rows, room)` gives for some of them, for each channel."""
-        rows, columns = self.count // self.side_by_side, self.side_by_side * self.channels
-        grain = self.grain
-        sums = memory.empty((-(-rows // grain), columns), dtype)
-        room = memory.empty((workers(rows, grain, FEW), grain, columns), dtype)
-        ones = np.ones(grain, dtype)
+        sums = memory.empty((-(-self.rows // self.grain), self.columns), dtype)
+        room, ones = self.room(memory, dtype), np.ones(min(self.rows, self.grain), dtype)
 
         def add(worker: int, part: slice) -> None:
             terms = term(part, room[worker, : part.stop - part.start])
-            np.matmul(ones[: len(terms)], terms, out=sums[part.start // grain])
+            np.matmul(ones[: len(terms)], terms, out=sums[part.start // self.grain])
 
-        in_parallel(add, rows, grain, FEW)
-        return self.fold(np.add.reduce(sums, axis=0))
+        in_parallel(add, self.rows, self.grain, FEW)
+        total: Array = sums[0] if len(sums) == 1 else np.add.reduce(sums, axis=0)
+        return total if self.side_by_side == 1 else total.reshape(self.side_by_side, self.channels).sum(axis=0)
+
+    def room(self, memory: Memory, dtype: Any) -> Array:
+        """For each worker, room for as many rows as it works on at a time."""
+        grain = min(self.rows, self.grain)
+        return memory.empty((workers(self.rows, self.grain, FEW), grain, self.columns), dtype)
+
+
+_columns = functools.lru_cache(_Columns)
 
 
 @dataclass(frozen=True)
@@ -116,7 +100,7 @@ class BatchNormalization(Kernel):
     def forward(
         self, memory: Memory, x: Array, gamma: Array, beta: Array
     ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array, Array]]:
-        columns = _Columns(x.shape, self.axis)
+        columns = _columns(x.shape, self.axis)
         matrix, n = columns.matrix(x), max(columns.count, 1)
         mean = columns.sum_of(memory, lambda part, room: matrix[part], x.dtype) / n
         centre = columns.repeat(mean)
@@ -131,9 +115,9 @@ class BatchNormalization(Kernel):
         scale, shift = columns.repeat(gamma.reshape(std.shape) / std), columns.repeat(beta)
 
         def normalize(worker: int, part: slice) -> None:
-            np.subtract(matrix[part], centre, out=y[part])
-            y[part] *= scale
-            y[part] += shift
+            rows = np.subtract(matrix[part], centre, out=y[part])
+            rows *= scale
+            rows += shift
 
         in_parallel(normalize, len(matrix), columns.grain, FEW)
         return (columns.array(y), mean.reshape(gamma.shape), variance.reshape(gamma.shape)), (x, mean, std, gamma)
@@ -142,7 +126,7 @@ class BatchNormalization(Kernel):
         self, memory: Memory, dys: tuple[Array, Array, Array], saved: tuple[Array, Array, Array, Array]
     ) -> tuple[Array, Array, Array]:
         x, mean, std, gamma = saved
-        columns = _Columns(x.shape, self.axis)
+        columns = _columns(x.shape, self.axis)
         matrix, n, centre = columns.matrix(x), max(columns.count, 1), columns.repeat(mean)
         dy, (dmean, dvariance) = columns.matrix(dys[0]), (d.reshape(std.shape) for d in dys[1:])
         dtype = np.result_type(x, dy, gamma)
@@ -160,13 +144,13 @@ class BatchNormalization(Kernel):
         slope = columns.repeat((2 * dvariance - of_dy * dgamma / std) / n)
         offset = columns.repeat((dmean - of_dy * dbeta) / n)
         dx = memory.empty(matrix.shape, dtype)
-        room = memory.empty((workers(len(matrix), columns.grain, FEW), columns.grain, matrix.shape[1]), dtype)
+        room = columns.room(memory, dtype)
 
         def combine(worker: int, part: slice) -> None:
-            np.subtract(matrix[part], centre, out=dx[part])
-            dx[part] *= slope
-            dx[part] += offset
-            dx[part] += np.multiply(dy[part], scale, out=room[worker, : part.stop - part.start])
+            rows = np.subtract(matrix[part], centre, out=dx[part])
+            rows *= slope
+            rows += offset
+            rows += np.multiply(dy[part], scale, out=room[worker, : len(rows)])
 
         in_parallel(combine, len(matrix), columns.grain, FEW)
         return columns.array(dx), dgamma.reshape(gamma.shape), dbeta.reshape(gamma.shape)

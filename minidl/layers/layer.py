@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minidl import activations, config, initializers
-from minidl.autodiff.graph import layer_path, new_generation
+from minidl.autodiff.graph import layer_path, new_generation, training_mode
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import MISSING, Configurable, snake_case
@@ -31,7 +31,6 @@ from minidl.layers.symbolic import OpenShape as OpenShape
 from minidl.layers.variable import Variable
 from minidl.memory import Array, Shape
 
-_training: ContextVar[bool] = ContextVar("training", default=False)
 # How many bytes of weights may still be made; None: any.
 _allowance: ContextVar[int | None] = ContextVar("allowance", default=None)
 
@@ -152,19 +151,19 @@ class Layer(Configurable):
             kind = type(inputs[0]).__name__
             raise ArgumentError(f"{self.name!r}: expected arrays or tensors as inputs, got {kind}: use np.array(…)")
         training = kwargs.pop("training", None)
-        training = _training.get() if training is None else bool(training)
+        training = training_mode.get() if training is None else bool(training)
         args = map_leaves(self._as_input, args)
         kwargs = map_leaves(self._as_input, kwargs)
         if not self.built:
             self.build_for(_shape_of_inputs(args, kwargs))
         if takes_training(getattr(self.call, "__func__", self.call)):
             kwargs["training"] = training
-        mode = _training.set(training)
+        mode = training_mode.set(training)
         try:
             with self.naming_scope():
                 return self.call(*args, **kwargs)
         finally:
-            _training.reset(mode)
+            training_mode.reset(mode)
 
     def build_for(self, input_shape: Any) -> None:
         """Build once, with the names of the variables below that of this layer."""

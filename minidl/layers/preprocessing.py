@@ -96,5 +96,5 @@ def _numbers(owner: str, argument: str, value: TensorLike) -> Any:
 def _check_last_axis(layer: SameShape, shape: OpenShape, *numbers: Any) -> None:
     """An error unless there is one number for all, or one for each position on the last axis."""
     for found in numbers:
-        if isinstance(found, list) and len(found) != 1 and (not shape or shape[-1] not in (None, len(found))):
+        if isinstance(found, list) and (not shape or shape[-1] not in (None, len(found))):
             raise ShapeError(f"{layer.name!r} has {len(found)} numbers for the last axis, got inputs {tuple(shape)}")

@@ -48,7 +48,7 @@ class Variable(Tensor):
         self.data = np.array(self.data, order="C")
         self.name = name
         self.path = name
-        self._trainable = False
+        self._trainable = bool(trainable)
         self.trainable = trainable
 
     @property
@@ -58,7 +58,9 @@ class Variable(Tensor):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        new_generation()
+        # A new variable is in no recorded step yet.
+        if value != self._trainable:
+            new_generation()
         self._trainable = bool(value)
         self.output = None
         if self._trainable and self.dtype.kind in "fc":

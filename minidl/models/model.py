@@ -317,7 +317,9 @@ class Model(Layer):
     ) -> tuple[ProgressBar, CallbackList]:
         """The progress bar, and the list of callbacks it begins."""
         bar = ProgressBar(_verbosity(verbose))
-        return bar, CallbackList([bar, *callbacks], self, {"verbose": bar.verbose, "epochs": epochs, "steps": steps})
+        # A silent bar would still be told of every batch, with the metrics computed for it.
+        told = [bar, *callbacks] if bar.verbose else callbacks
+        return bar, CallbackList(told, self, {"verbose": bar.verbose, "epochs": epochs, "steps": steps})
 
     # Files.
 

@@ -29,8 +29,8 @@ DENSE = {
 
 # The filters of the convolutions in their order, and the features of the dense layer, for images 32 × 32 × 3.
 CONVOLUTIONAL = {
-    "cnn": ([32, 64, 64, 128], 4 * 4 * 128),
-    "resnet9": ([16, 32, 32, 32, 64, 128, 128, 128], 128),
+    "cnn": ([32, 64, 64, 128, 128], 4 * 4 * 128),
+    "resnet9": ([24, 48, 48, 48, 96, 192, 192, 192], 192),
     "resnet20": ([16] * 7 + [32] * 7 + [64] * 7, 64),
 }
 
@@ -83,7 +83,7 @@ def test_resnet20_halves_the_image_twice_and_adds_in_every_block():
 
 def test_resnet9_adds_twice():
     model = build_network("resnet9", (32, 32, 3), 10)
-    assert [layer.output.shape for layer in of_kind(model, layers.Add)] == [(None, 16, 16, 32), (None, 4, 4, 128)]
+    assert [layer.output.shape for layer in of_kind(model, layers.Add)] == [(None, 16, 16, 48), (None, 4, 4, 192)]
 
 
 @pytest.mark.parametrize("name", list(CONVOLUTIONAL))

@@ -242,7 +242,6 @@ class TestHook:
         model.fit(x, y, batch_size=5, epochs=2, callbacks=[Late()], verbose=0)
         assert told == [0, 1]
 
-    @pytest.mark.xfail(strict=True, reason="the silent progress bar listens to each batch")
     def test_the_numbers_of_a_batch_are_not_computed_for_nobody(self, model, x, y):
         """Only once an epoch, unless somebody listens to each batch."""
         asked = []

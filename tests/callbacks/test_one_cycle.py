@@ -69,6 +69,14 @@ class TestLearningRate:
     def test_without_a_rise_it_begins_at_the_top(self):
         np.testing.assert_allclose(cycle(11, rise=0)[[0, 3, 6, 9, 10]], [1, 0.7, 0.4, 0.1, 1e-4], rtol=1e-12)
 
+    @pytest.mark.parametrize("steps", range(2, 12))
+    def test_a_short_way_down_goes_down(self, steps):
+        """Three steps and less have no room for it."""
+        rates = cycle(steps, rise=0.5, annealing=0.45)
+        assert rates[-1] == pytest.approx(1e-4)
+        assert (np.diff(rates[rates.argmax() :]) <= 0).all()
+        assert ((rates > 0) & (rates <= 1)).all()
+
     def test_after_the_last_step_it_stays(self):
         assert OneCycle(1.0, 50).learning_rate_at(1000) == pytest.approx(0.0001)
 
@@ -149,7 +157,8 @@ class TestErrors:
             ({"last_learning_rate": np.nan}, "OneCycle: last_learning_rate must be a number ≥ 0, got nan"),
             ({"rise": 2}, r"OneCycle: rise must be a number in \[0, 1\], got 2"),
             ({"annealing": -0.1}, r"OneCycle: annealing must be a number in \[0, 1\], got -0.1"),
-            ({"rise": 0.7, "annealing": 0.4}, r"OneCycle: rise \+ annealing must be ≤ 1, got 0.7 \+ 0.4"),
+            ({"rise": 0.7, "annealing": 0.4}, r"OneCycle: rise \+ annealing must be < 1, got 0.7 \+ 0.4"),
+            ({"rise": 0.5, "annealing": 0.5}, r"OneCycle: rise \+ annealing must be < 1, got 0.5 \+ 0.5"),
             ({"momentum": 0.9}, r"OneCycle: expected momentum as \(high, low\), got 0.9"),
             ({"momentum": (0.9, 0.8, 0.7)}, r"OneCycle: expected momentum as \(high, low\), got \(0.9, 0.8, 0.7\)"),
             ({"momentum": (1.5, 0.8)}, r"OneCycle: momentum must be a number in \[0, 1\), got 1.5"),

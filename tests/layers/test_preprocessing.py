@@ -92,6 +92,12 @@ class TestBoth:
         with pytest.raises(ShapeError, match="has 3 numbers for the last axis, got inputs"):
             layer(np.zeros(shape))
 
+    def test_a_list_of_one_is_for_one_position(self, layer):
+        one = Rescaling([2.0]) if isinstance(layer, Rescaling) else Normalization(mean=[2.0], variance=[1.0])
+        assert one.compute_output_shape((2, 4, 1)) == (2, 4, 1)
+        with pytest.raises(ShapeError, match="has 1 numbers for the last axis, got inputs"):
+            one.compute_output_shape((2, 4))
+
     def test_keep_the_shape_and_have_no_weights(self, layer):
         assert layer.compute_output_shape((None, 5, 3)) == (None, 5, 3)
         assert layer.compute_output_shape((None, None)) == (None, None)
