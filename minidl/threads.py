@@ -1,17 +1,22 @@
 """Work on several cores: NumPy lets other threads run while it computes.
 
-The products of BLAS have threads of their own. Where a kernel divides its work by itself, those would fight with these,
-so BLAS is kept to one thread meanwhile. That needs the package threadpoolctl (`pip install "minidl[fast]"`); without it
-such kernels leave the threads to BLAS.
+The products of BLAS have threads of their own. They wait for each other in busy loops, which is fast on an idle machine
+and ten times slower than a single thread as soon as another program wants a core; and they would fight with those of
+this file. So minidl divides large work by itself, products too, and keeps BLAS to one thread meanwhile. That needs the
+package threadpoolctl (`pip install "minidl[fast]"`); without it everything is left to BLAS.
 """
 
 from __future__ import annotations
 
 import functools
+import os
+import queue
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 from minidl import config
 from minidl.memory import Array
@@ -20,15 +25,17 @@ from minidl.memory import Array
 # for which a thread is worth its while.
 PIECE = 32_768
 FEW = 8
+# From how many multiplications on a product of matrices is divided.
+LARGE_PRODUCT = 4_000_000
 
 
 def workers(count: int, grain: int = 1, least: int = 1) -> int:
     """Among how many threads `in_parallel` divides the work."""
-    threads = config.num_threads() if _blas_libraries() else 1
+    threads = 1 if getattr(_here, "is_worker", False) or not _blas_libraries() else config.num_threads()
     return max(1, min(threads, -(-count // (grain * least))))
 
 
-def in_parallel(work: Callable[[int, slice], None], count: int, grain: int = 1, least: int = 1) -> None:
+def in_parallel(work: Callable[[int, slice], Any], count: int, grain: int = 1, least: int = 1) -> None:
     """Call `work(worker, part)` for slices of `range(count)` of length `grain` (the last may be shorter).
 
     Each of the threads, numbered as `worker`, takes its share of the slices in their order; one that would get fewer
@@ -48,12 +55,14 @@ def in_parallel(work: Callable[[int, slice], None], count: int, grain: int = 1, 
     if threads == 1:
         share(0)
         return
-    with _single_threaded_blas():
-        others = [_pool(threads - 1).submit(share, worker) for worker in range(1, threads)]
+    results: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    with one_blas_thread():
+        for worker in range(1, threads):
+            _helper(worker, os.getpid()).put((functools.partial(share, worker), results))
         try:
             share(0)
         finally:
-            errors = [future.exception() for future in others]
+            errors = [results.get() for _ in range(1, threads)]
     for error in errors:
         if error is not None:
             raise error
@@ -72,9 +81,60 @@ def in_pieces(work: Callable[..., Any], *arrays: Array) -> None:
     in_parallel(lambda worker, part: work(*(a[part] for a in flat)), size, PIECE, FEW)
 
 
+def matmul(a: Array, b: Array, out: Array) -> Array:
+    """The product of two matrices; of large ones, each thread makes some rows or columns."""
+    (rows, inner), columns = a.shape, b.shape[1]
+    threads = workers(2) if rows * inner * columns >= LARGE_PRODUCT else 1
+    if threads == 1:
+        return np.matmul(a, b, out=out)
+    if rows >= columns:
+        in_parallel(lambda worker, part: np.matmul(a[part], b, out=out[part]), rows, -(-rows // config.num_threads()))
+    else:
+        grain = -(-columns // config.num_threads())
+        in_parallel(lambda worker, part: np.matmul(a, b[:, part], out=out[:, part]), columns, grain)
+    return out
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Inside the block BLAS has one thread, so that those of this file have the machine for themselves."""
+    before = [(library, library.get_num_threads()) for library in _blas_libraries()]
+    try:
+        for library, threads in before:
+            if threads != 1:
+                library.set_num_threads(1)
+        yield
+    finally:
+        for library, threads in before:
+            if threads != 1:
+                library.set_num_threads(threads)
+
+
+_here = threading.local()
+
+
 @functools.lru_cache
-def _pool(size: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(size, "minidl")
+def _helper(number: int, process: int) -> queue.SimpleQueue[Any]:
+    """The tasks of a thread that waits for some: pairs of a function and the queue to which its error, or None, goes.
+
+    A copy of the process (`os.fork`) has no threads but its first, and so gets its own.
+    """
+    tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def serve() -> None:
+        _here.is_worker = True
+        while True:
+            task, results = tasks.get()
+            try:
+                task()
+            except BaseException as error:
+                results.put(error)
+            else:
+                results.put(None)
+            del task, results
+
+    threading.Thread(target=serve, name=f"minidl-{number}", daemon=True).start()
+    return tasks
 
 
 @functools.lru_cache
@@ -85,15 +145,3 @@ def _blas_libraries() -> list[Any]:
     except ImportError:
         return []
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
-
-
-@contextmanager
-def _single_threaded_blas() -> Iterator[None]:
-    before = [(library, library.get_num_threads()) for library in _blas_libraries()]
-    try:
-        for library, _ in before:
-            library.set_num_threads(1)
-        yield
-    finally:
-        for library, threads in before:
-            library.set_num_threads(threads)

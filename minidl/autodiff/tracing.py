@@ -43,6 +43,7 @@ from minidl.autodiff.tensor import Tensor, constant, plain
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.kernels import Kernel
 from minidl.memory import Arena, Array, Memory, Request, Shape, allocate
+from minidl.threads import one_blas_thread
 
 _READ = Tensor.__dict__["data"].__get__
 _WRITE = Tensor.__dict__["data"].__set__
@@ -447,7 +448,8 @@ class Function:
             results, structure = _flat(self._function(*args, **kwargs))
             return _nested(results, structure)
         try:
-            results, structure = self._run(runner, values, args, kwargs)
+            with one_blas_thread():
+                results, structure = self._run(runner, values, args, kwargs)
             return _nested(results, structure)
         finally:
             self._lock.release()

@@ -11,6 +11,7 @@ import numpy as np
 
 from minidl.kernels.kernel import Kernel, sum_axes, unbroadcast
 from minidl.memory import Array, Memory
+from minidl.threads import matmul
 
 
 def _transpose(x: Array) -> Array:
@@ -30,7 +31,7 @@ class MatMul(Kernel):
         rows, columns = a.shape[-2:-1], b.shape[-1:] if b.ndim > 1 else ()
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         y = memory.empty(batch + rows + columns, np.result_type(a, b))
-        return np.matmul(a, b, out=y), (a, b)
+        return (matmul if a.ndim == b.ndim == 2 else np.matmul)(a, b, out=y), (a, b)
 
     def backward(
         self, memory: Memory, dy: Array, saved: tuple[Array, Array], wanted: Sequence[bool] = (True, True)
@@ -71,7 +72,8 @@ class Affine(Kernel):
 
     def forward(self, memory: Memory, x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
         y = memory.empty((*x.shape[:-1], w.shape[1]), np.result_type(x, w, b))
-        np.matmul(x, w, out=y)
+        rows = math.prod(x.shape[:-1])
+        matmul(x.reshape(rows, w.shape[0]), w, out=y.reshape(rows, w.shape[1]))
         y += b
         return y, (x, w)
 
@@ -82,9 +84,10 @@ class Affine(Kernel):
         dx = dw = db = None
         rows = dy.reshape(math.prod(x.shape[:-1]), w.shape[1])
         if wanted[0]:
-            dx = np.matmul(dy, w.T, out=memory.empty(x.shape, np.result_type(dy, w)))
+            dx = memory.empty(x.shape, np.result_type(dy, w))
+            matmul(rows, w.T, out=dx.reshape(len(rows), w.shape[0]))
         if wanted[1]:
-            dw = np.matmul(x.reshape(len(rows), w.shape[0]).T, rows, out=memory.empty(w.shape, np.result_type(x, dy)))
+            dw = matmul(x.reshape(len(rows), w.shape[0]).T, rows, memory.empty(w.shape, np.result_type(x, dy)))
         if wanted[2]:
             db = sum_axes(memory, rows, (0,))
         return dx, dw, db
