@@ -30,9 +30,9 @@ DATASETS: dict[str, ModuleType] = {
     "mnist": datasets.mnist,
     "cifar10": datasets.cifar10,
 }
-# The mirror image of a digit is no digit.
+# The mirror image of a digit is no digit; clothes fill the whole width of their images.
 AUGMENTATIONS: dict[str, Callable[..., Array]] = {
-    "fashion_mnist": partial(augmentation.crop_and_flip, padding=2),
+    "fashion_mnist": partial(augmentation.crop_and_flip, padding=1),
     "mnist": partial(augmentation.random_crop, padding=2),
     "cifar10": augmentation.crop_and_flip,
 }
@@ -123,8 +123,8 @@ def _parser() -> argparse.ArgumentParser:
 # What the table of networks in the help does not say.
 _DEFAULTS = """\
 Dense networks are trained by Adam. Convolutional ones (cnn, resnet...) are
-trained by SGD with Nesterov momentum and weight decay, with --augment,
---schedule onecycle and --label-smoothing 0.1."""
+trained by SGD with Nesterov momentum and weight decay, with --augment and
+--schedule onecycle; residual ones with --label-smoothing 0.1, too."""
 
 
 def _positive(text: str) -> int:

@@ -1,6 +1,8 @@
 """Work divided among threads: every piece is done once, and the result does not depend on how many do it."""
 
+import os
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -109,3 +111,49 @@ def test_kernels_give_the_same_with_any_number_of_threads(kernel, inputs, monkey
     for total, other in zip(sums, other_sums, strict=True):
         # Float32 sums of 25,600 terms.
         np.testing.assert_allclose(other, total, rtol=1e-4, atol=1e-4 * np.abs(total).max())
+
+
+class TestMatmul:
+    @pytest.mark.parametrize(
+        ("rows", "inner", "columns"), [(3, 4, 5), (0, 3, 2), (3, 0, 2), (500, 300, 200), (20, 700, 900), (1001, 65, 101)]
+    )
+    def test_is_the_product(self, number_of_threads, rows, inner, columns):
+        rng = np.random.default_rng(0)
+        a, b = rng.standard_normal((rows, inner)), rng.standard_normal((inner, columns))
+        out = np.full((rows, columns), np.nan)
+        assert threads.matmul(a, b, out) is out
+        # Another partition is another order of summation in BLAS.
+        np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12 * max(inner, 1))
+
+    def test_takes_transposed_matrices(self, number_of_threads):
+        rng = np.random.default_rng(0)
+        a, b = rng.standard_normal((300, 400)).T, rng.standard_normal((200, 300)).T
+        np.testing.assert_allclose(threads.matmul(a, b, np.empty((400, 200))), a @ b, rtol=1e-10, atol=1e-10)
+
+
+def test_work_inside_of_work_stays_in_its_thread(monkeypatch):
+    """Or threads would wait for each other for ever."""
+    monkeypatch.setattr(config, "num_threads", lambda: 2)
+    names = {0: set(), 1: set()}
+
+    def outer(worker, part):
+        threads.in_parallel(lambda _, inner: names[worker].add(threading.current_thread().name), 4)
+
+    threads.in_parallel(outer, 2)
+    assert len(names[1]) == 1
+
+
+def test_a_copy_of_the_process_has_threads_of_its_own(monkeypatch):
+    monkeypatch.setattr(config, "num_threads", lambda: 2)
+    threads.in_parallel(lambda worker, part: None, 2)
+    if not hasattr(os, "fork"):
+        pytest.skip("this system does not copy processes")
+    with warnings.catch_warnings():
+        # Python warns of copying a process that has threads: that is the case in question.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        done = []
+        threads.in_parallel(lambda worker, part: done.append(part.start), 2)
+        os._exit(0 if sorted(done) == [0, 1] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

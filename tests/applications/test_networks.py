@@ -29,7 +29,7 @@ DENSE = {
 
 # The filters of the convolutions in their order, and the features of the dense layer, for images 32 × 32 × 3.
 CONVOLUTIONAL = {
-    "cnn": ([32, 64, 64, 128, 128], 4 * 4 * 128),
+    "cnn": ([32, 64, 64, 128], 4 * 4 * 128),
     "resnet9": ([24, 48, 48, 48, 96, 192, 192, 192], 192),
     "resnet20": ([16] * 7 + [32] * 7 + [64] * 7, 64),
 }
