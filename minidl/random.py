@@ -18,7 +18,8 @@ def _streams(seed: int | None) -> dict[str, np.random.SeedSequence]:
     return {purpose: np.random.SeedSequence(entropy, spawn_key=(k,)) for k, purpose in enumerate(_PURPOSES)}
 
 
-_current = _streams(None)
+# The streams of the seed, made when the first is asked for: numpy.random takes a while to import.
+_current: dict[str, np.random.SeedSequence] | None = None
 
 
 def set_random_seed(seed: int) -> None:
@@ -38,5 +39,8 @@ def spawn(purpose: str, seed: int | None = None) -> np.random.Generator:
     """A new generator: the next of the stream of `purpose`, or the one that `seed` alone determines."""
     if seed is not None:
         return np.random.default_rng(seed)
+    global _current
+    if _current is None:
+        _current = _streams(None)
     stream = look_up("purpose of randomness", purpose, _current)
     return np.random.default_rng(stream.spawn(1)[0])

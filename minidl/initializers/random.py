@@ -15,7 +15,8 @@ from minidl.initializers.initializer import Initializer, as_dtype, as_shape
 from minidl.memory import Array, Shape
 from minidl.random import spawn
 
-Seed = int | np.random.Generator | None
+# An integer, a `numpy.random.Generator`, or None. (To name that class here would import numpy.random, which takes long.)
+Seed = Any
 
 
 class RandomInitializer(Initializer):

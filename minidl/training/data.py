@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
 from numbers import Integral, Real
@@ -20,7 +19,7 @@ from minidl.memory import Arena, Array
 # (x, y, sample_weight); the last two may be missing. Each is an array, or several of them nested as the model has them.
 Batch = tuple[Any, Any, Any]
 # What changes the samples of a batch at random: f(x, generator).
-Augment = Callable[[Any, np.random.Generator], Any]
+Augment = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,7 @@ class Data:
 
 def augmented(batches: Iterator[Batch], augment: Augment, generator: np.random.Generator) -> Iterator[Batch]:
     """The batches with `augment(x, generator)` in place of x, each made while the one before is learned from."""
+    from concurrent.futures import ThreadPoolExecutor
 
     def make() -> Batch | None:
         batch = next(batches, None)
