@@ -15,7 +15,7 @@ from minidl.initializers.initializer import Initializer, as_dtype, as_shape
 from minidl.memory import Array, Shape
 from minidl.random import spawn
 
-# An integer, a `numpy.random.Generator`, or None. (To name that class here would import numpy.random, which takes long.)
+# An integer, a `numpy.random.Generator` or None; to name that class here would import numpy.random, which takes long.
 Seed = Any
 
 

@@ -17,7 +17,7 @@ are then the other two.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from minidl.kernels.kernel import Kernel, sum_axes
-from minidl.memory import Array, Memory, Shape
+from minidl.memory import Array, Heap, Memory, Shape
+from minidl.threads import in_parallel, workers
 
 # As many images are worked on at once as have about so many bytes of windows, or of products: what was written is then
 # still in the cache when it is read.
-CACHE = 2**19
+CACHE = 2**20
+HEAP = Heap()
 
 
 @dataclass(frozen=True)
@@ -64,34 +66,29 @@ class SlidingWindow(Kernel):
         view: Array = framed[:, *(slice(p * d, p * d + (o - 1) * s + 1, s) for p, d, o, s in each)]
         return view
 
-    def framed(self, memory: Memory, x: Array, images: int) -> Iterator[tuple[slice, Array]]:
-        """x block by block, so many `images` at once, each inside its frame of zeros."""
-        frame = self._frame(memory, x, images)
-        for block in _blocks(len(x), images):
-            if frame is None:
-                yield block, x[block]
-            else:
-                framed = frame[: len(x[block])]
-                framed[self._inner(x)] = x[block]
-                yield block, framed
-
-    def gather(self, memory: Memory, dx: Array, images: int) -> Iterator[tuple[slice, Array]]:
-        """Zeros to add to, block by block, which become dx; what is added to the frame is lost."""
-        frame = self._frame(memory, dx, images)
-        for block in _blocks(len(dx), images):
-            framed = dx[block] if frame is None else frame[: len(dx[block])]
-            framed.fill(0)
-            yield block, framed
-            if frame is not None:
-                dx[block] = framed[self._inner(dx)]
-
-    def _frame(self, memory: Memory, x: Array, images: int) -> Array | None:
-        """Room for `images` with their frame, all zeros; None if there is no frame."""
+    def frames(self, memory: Memory, x: Array, rooms: Array) -> Array | None:
+        """For each of the `rooms`, room for as many images with their frames, all zeros; None if there is no frame."""
         if not any(map(any, self.padding)):
             return None
-        frame = memory.empty((images, *self.framed_sizes(x.shape[1:-1]), x.shape[-1]), x.dtype)
-        frame.fill(0)
-        return frame
+        frames = memory.empty((*rooms.shape[:2], *self.framed_sizes(x.shape[1:-1]), x.shape[-1]), x.dtype)
+        frames.fill(0)
+        return frames
+
+    def framed(self, frame: Array | None, x: Array) -> Array:
+        """Images inside their frame of zeros, which is left as it was."""
+        if frame is None:
+            return x
+        framed = frame[: len(x)]
+        framed[self._inner(x)] = x
+        return framed
+
+    def gather(self, frame: Array | None, dx: Array, add: Callable[[Array], None]) -> None:
+        """What `add` adds to zeros becomes dx; what it adds to the frame is lost."""
+        framed = dx if frame is None else frame[: len(dx)]
+        framed.fill(0)
+        add(framed)
+        if frame is not None:
+            dx[...] = framed[self._inner(dx)]
 
     def _inner(self, x: Array) -> Any:
         """Where x is inside the frame."""
@@ -99,17 +96,14 @@ class SlidingWindow(Kernel):
         return (slice(None), *(slice(before, before + n) for (before, _), n in each))
 
 
-def _blocks(total: int, images: int) -> list[slice]:
-    return [slice(k, min(k + images, total)) for k in range(0, total, images)]
+def _rooms(memory: Memory, total: int, each: Shape, dtype: np.dtype[Any]) -> Array:
+    """(threads, images, *each): for each thread, room for as many of the `total` images as fit into the cache."""
+    images = _images_at_once(total, math.prod(each) * dtype.itemsize)
+    return memory.empty((workers(total, images), images, *each), dtype)
 
 
 def _images_at_once(total: int, bytes_each: int) -> int:
     return max(1, min(total, CACHE // max(1, bytes_each)))
-
-
-def _room(memory: Memory, total: int, each: Shape, dtype: np.dtype[Any]) -> Array:
-    """Room for an array of the shape `each` for each of as many of the `total` images as fit into the cache."""
-    return memory.empty((_images_at_once(total, math.prod(each) * dtype.itemsize), *each), dtype)
 
 
 @dataclass(frozen=True)
@@ -128,8 +122,17 @@ class _Trilinear(SlidingWindow):
         window = w.shape[:-2]
         shape = (len(x), *self.output_sizes(x.shape[1:-1], window), w.shape[-1])
         y = memory.empty(shape, np.result_type(x, w))
-        for block, rows in self._rows(memory, x, window):
+        if self._is_pointwise(window):
+            np.matmul(self._by_group(x), self._by_group(w), out=self._by_group(y))
+            return y
+        rooms = self._rooms_for_rows(memory, x, window)
+        frames = self.frames(memory, x, rooms)
+
+        def convolve(worker: int, block: slice) -> None:
+            rows = self._rows(rooms[worker], frames, worker, x[block], window)
             np.matmul(self._by_group(rows), self._by_group(w), out=self._by_group(y[block]))
+
+        in_parallel(convolve, len(x), rooms.shape[1])
         return y
 
     def by_w(self, memory: Memory, x: Array, dy: Array, shape: Shape) -> Array:
@@ -138,12 +141,24 @@ class _Trilinear(SlidingWindow):
         The blocks' products are added up one after the other. That rounds no worse than a single product of all rows,
         which BLAS, too, adds up panel by panel.
         """
-        dw = memory.empty(shape, np.result_type(x, dy))
-        dw.fill(0)
+        dw, window = memory.empty(shape, np.result_type(x, dy)), shape[:-2]
         total = self._by_group(dw)
-        product = memory.empty(total.shape, dw.dtype)
-        for block, rows in self._rows(memory, x, shape[:-2]):
-            total += np.matmul(self._by_group(rows).swapaxes(1, 2), self._by_group(dy[block]), out=product)
+        if self._is_pointwise(window):
+            np.matmul(self._by_group(x).swapaxes(1, 2), self._by_group(dy), out=total)
+            return dw
+        rooms = self._rooms_for_rows(memory, x, window)
+        frames = self.frames(memory, x, rooms)
+        sums, products = (memory.empty((len(rooms), *total.shape), dw.dtype) for _ in range(2))
+        sums.fill(0)
+
+        def add(worker: int, block: slice) -> None:
+            rows = self._rows(rooms[worker], frames, worker, x[block], window)
+            sums[worker] += np.matmul(
+                self._by_group(rows).swapaxes(1, 2), self._by_group(dy[block]), out=products[worker]
+            )
+
+        in_parallel(add, len(x), rooms.shape[1])
+        np.add.reduce(sums, axis=0, out=total)
         return dw
 
     def by_x(self, memory: Memory, dy: Array, w: Array, shape: Shape) -> Array:
@@ -152,12 +167,20 @@ class _Trilinear(SlidingWindow):
         window, outputs = w.shape[:-2], dy.shape[1:-1]
         if self._is_pointwise(window):
             return self._times_transposed(self._by_group(dy), w, dx)
-        room = _room(memory, len(dx), (*outputs, shape[-1]), dx.dtype)
-        for block, framed in self.gather(memory, dx, len(room)):
+        rooms = _rooms(memory, len(dx), (*outputs, shape[-1]), dx.dtype)
+        frames = self.frames(memory, dx, rooms)
+
+        def convolve(worker: int, block: slice) -> None:
             rows = self._by_group(dy[block])
-            for position in np.ndindex(window):
-                target = self.shifted(framed, position, outputs)
-                target += self._times_transposed(rows, w[position], room[: len(framed)])
+
+            def add(framed: Array) -> None:
+                for position in np.ndindex(window):
+                    target = self.shifted(framed, position, outputs)
+                    target += self._times_transposed(rows, w[position], rooms[worker, : len(framed)])
+
+            self.gather(None if frames is None else frames[worker], dx[block], add)
+
+        in_parallel(convolve, len(dx), rooms.shape[1])
         return dx
 
     def _times_transposed(self, rows: Array, w: Array, out: Array) -> Array:
@@ -165,17 +188,17 @@ class _Trilinear(SlidingWindow):
         np.matmul(rows, self._by_group(w).swapaxes(1, 2), out=self._by_group(out))
         return out
 
-    def _rows(self, memory: Memory, x: Array, window: Shape) -> Iterator[tuple[slice, Array]]:
-        """The windows of x as rows (images, *outputs, groups·window·channels/groups), block by block."""
-        if self._is_pointwise(window):
-            yield slice(None), x
-            return
+    def _rooms_for_rows(self, memory: Memory, x: Array, window: Shape) -> Array:
+        """Room for the windows of some images as rows (images, *outputs, groups·window·channels/groups)."""
         outputs = self.output_sizes(x.shape[1:-1], window)
-        room = _room(memory, len(x), (*outputs, math.prod(window) * x.shape[-1]), x.dtype)
-        for block, framed in self.framed(memory, x, len(room)):
-            rows, windows = room[: len(framed)], self._windows(framed, window)
-            np.copyto(rows.reshape(windows.shape), windows)
-            yield block, rows
+        return _rooms(memory, len(x), (*outputs, math.prod(window) * x.shape[-1]), x.dtype)
+
+    def _rows(self, room: Array, frames: Array | None, worker: int, x: Array, window: Shape) -> Array:
+        """The windows of x, copied to the room."""
+        windows = self._windows(self.framed(None if frames is None else frames[worker], x), window)
+        rows = room[: len(x)]
+        np.copyto(rows.reshape(windows.shape), windows)
+        return rows
 
     def _is_pointwise(self, window: Shape) -> bool:
         """Whether the window is a single point that visits every pixel: the rows are then the pixels themselves."""
@@ -258,11 +281,16 @@ class DepthwiseConvolution(SlidingWindow):
         outputs = self.output_sizes(x.shape[1:-1], window)
         y = memory.empty((len(x), *outputs, x.shape[-1]), np.result_type(x, w))
         y.fill(0)
-        room = _room(memory, len(y), y.shape[1:], y.dtype)
-        for block, framed in self.framed(memory, x, len(room)):
+        rooms = _rooms(memory, len(y), y.shape[1:], y.dtype)
+        frames = self.frames(memory, x, rooms)
+
+        def convolve(worker: int, block: slice) -> None:
+            framed, target = self.framed(None if frames is None else frames[worker], x[block]), y[block]
             for position in np.ndindex(window):
                 xs = self.shifted(framed, position, outputs)
-                y[block] += np.multiply(xs, w[position], out=room[: len(xs)])
+                target += np.multiply(xs, w[position], out=rooms[worker, : len(xs)])
+
+        in_parallel(convolve, len(x), rooms.shape[1])
         return y, (x, w)
 
     def backward(
@@ -274,20 +302,32 @@ class DepthwiseConvolution(SlidingWindow):
 
     def _by_x(self, memory: Memory, dy: Array, w: Array, shape: Shape) -> Array:
         dx = memory.empty(shape, np.result_type(dy, w))
-        room = _room(memory, len(dy), dy.shape[1:], dy.dtype)
-        for block, framed in self.gather(memory, dx, len(room)):
-            for position in np.ndindex(w.shape[:-1]):
-                target = self.shifted(framed, position, dy.shape[1:-1])
-                target += np.multiply(dy[block], w[position], out=room[: len(target)])
+        rooms = _rooms(memory, len(dy), dy.shape[1:], dx.dtype)
+        frames = self.frames(memory, dx, rooms)
+
+        def convolve(worker: int, block: slice) -> None:
+            def add(framed: Array) -> None:
+                for position in np.ndindex(w.shape[:-1]):
+                    target = self.shifted(framed, position, dy.shape[1:-1])
+                    target += np.multiply(dy[block], w[position], out=rooms[worker, : len(target)])
+
+            self.gather(None if frames is None else frames[worker], dx[block], add)
+
+        in_parallel(convolve, len(dx), rooms.shape[1])
         return dx
 
     def _by_w(self, memory: Memory, x: Array, dy: Array, shape: Shape) -> Array:
-        dw = memory.empty(shape, np.result_type(x, dy))
-        dw.fill(0)
-        room = _room(memory, len(dy), dy.shape[1:], dy.dtype)
-        for block, framed in self.framed(memory, x, len(room)):
+        rooms = _rooms(memory, len(dy), dy.shape[1:], np.result_type(x, dy))
+        frames = self.frames(memory, x, rooms)
+        sums = memory.empty((len(rooms), *shape), rooms.dtype)
+        sums.fill(0)
+
+        def add(worker: int, block: slice) -> None:
+            framed = self.framed(None if frames is None else frames[worker], x[block])
             for position in np.ndindex(shape[:-1]):
                 xs = self.shifted(framed, position, dy.shape[1:-1])
-                products = np.multiply(xs, dy[block], out=room[: len(xs)])
-                dw[position] += sum_axes(memory, products, tuple(range(x.ndim - 1)))
-        return dw
+                products = np.multiply(xs, dy[block], out=rooms[worker, : len(xs)])
+                sums[(worker, *position)] += sum_axes(HEAP, products, tuple(range(x.ndim - 1)))
+
+        in_parallel(add, len(x), rooms.shape[1])
+        return np.add.reduce(sums, axis=0, out=memory.empty(shape, sums.dtype))
