@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+import numpy.typing as npt
 
 from minidl.kernels.kernel import Kernel
 from minidl.memory import Array, Memory, Shape
+from minidl.threads import in_parallel, workers
 
 Index = tuple[slice, ...]
 
@@ -64,7 +66,8 @@ class Pooling(Kernel):
         """The elements of each window combined, from `start`, by a function of two."""
         y = memory.empty(self._pooled_shape(x.shape), x.dtype)
         positions = self._positions(x.shape)
-        for block, result in _blocks(x, y):
+
+        def combine(worker: int, block: Array, result: Array) -> None:
             if self._is_padded() or len(positions) == 1:
                 result.fill(start)
                 others = positions
@@ -74,14 +77,16 @@ class Pooling(Kernel):
                 others = positions[2:]
             for windows, elements in others:
                 pair(result[windows], block[elements], out=result[windows])
+
+        _in_blocks(combine, x, y)
         return y
 
     def _room_for_shares(self, memory: Memory, x: Array, dy: Array) -> Array | None:
-        """Room for what the windows of a block give, or None if no two give to one element and all are given to."""
+        """Room for what the windows of each block give; None if no two give to one element and all are given to."""
         whole = all(n % size == 0 for n, size in zip(x.shape[1:-1], self.window, strict=True))
         if whole and self.window == self.strides and not self._is_padded():
             return None
-        return memory.empty((_images(x), *dy.shape[1:]), dy.dtype)
+        return _rooms(memory, x, dy.shape[1:], dy.dtype)
 
 
 def _reach(n: int, m: int, k: int, stride: int, before: int) -> tuple[slice, slice]:
@@ -97,11 +102,16 @@ def _images(x: Array) -> int:
     return min(len(x), max(1, BLOCK // max(1, x.itemsize * math.prod(x.shape[1:]))))
 
 
-def _blocks(x: Array, *others: Array) -> Iterator[tuple[Array, ...]]:
-    """The arrays, a block of images at a time."""
-    images = max(1, _images(x))
-    for start in range(0, len(x), images):
-        yield tuple(array[start : start + images] for array in (x, *others))
+def _rooms(memory: Memory, x: Array, each: Shape, dtype: npt.DTypeLike) -> Array:
+    """(threads, images of a block, *each): room for each thread."""
+    images = _images(x)
+    return memory.empty((workers(len(x), max(1, images)), images, *each), dtype)
+
+
+def _in_blocks(work: Callable[..., None], *arrays: Array) -> None:
+    """Call `work(worker, *arrays)` for a block of images at a time."""
+    images = max(1, _images(arrays[0]))
+    in_parallel(lambda worker, part: work(worker, *(array[part] for array in arrays)), len(arrays[0]), images)
 
 
 def _give(dx: Array, dy: Array, weight: Array, room: Array | None) -> None:
@@ -125,15 +135,18 @@ class MaxPooling(Pooling):
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array]:
         x, y = saved
-        dx, room = memory.empty(x.shape, dy.dtype), self._room_for_shares(memory, x, dy)
-        waiting, won = (memory.empty((_images(x), *y.shape[1:]), np.bool_) for _ in range(2))
-        for block, dblock, largest, slope in _blocks(x, dx, y, dy):
+        dx, rooms = memory.empty(x.shape, dy.dtype), self._room_for_shares(memory, x, dy)
+        waiting, won = (_rooms(memory, x, y.shape[1:], np.bool_) for _ in range(2))
+
+        def give(worker: int, block: Array, dblock: Array, largest: Array, slope: Array) -> None:
             images = len(block)
-            if room is not None:
+            if rooms is not None:
                 dblock.fill(0)
-            for windows, elements, here in self._winners(block, largest, waiting[:images], won[:images]):
-                share = None if room is None else room[:images][windows]
+            for windows, elements, here in self._winners(block, largest, waiting[worker, :images], won[worker, :images]):
+                share = None if rooms is None else rooms[worker, :images][windows]
                 _give(dblock[elements], slope[windows], here, share)
+
+        _in_blocks(give, x, dx, y, dy)
         return (dx,)
 
     def _winners(
@@ -167,13 +180,16 @@ class AveragePooling(Pooling):
 
     def backward(self, memory: Memory, dy: Array, shape: Shape) -> tuple[Array]:
         dx = memory.empty(shape, dy.dtype)
-        room, positions, weights = self._room_for_shares(memory, dx, dy), self._positions(shape), self._weights(dx)
-        for block, slope in _blocks(dx, dy):
-            if room is not None:
+        rooms, positions, weights = self._room_for_shares(memory, dx, dy), self._positions(shape), self._weights(dx)
+
+        def give(worker: int, block: Array, slope: Array) -> None:
+            if rooms is not None:
                 block.fill(0)
             for windows, elements in positions:
-                share = None if room is None else room[: len(block)][windows]
+                share = None if rooms is None else rooms[worker, : len(block)][windows]
                 _give(block[elements], slope[windows], weights[windows], share)
+
+        _in_blocks(give, dx, dy)
         return (dx,)
 
     def _weights(self, x: Array) -> Array:
