@@ -408,6 +408,11 @@ class TestWork:
         found = self.flops(kernel, self.ones(5, 4, 4, channels), self.ones(2, 2, channels // 2, filters))
         assert found == {"forward": product, "backward": 2 * product}
 
+    def test_winograds_convolution_counts_as_the_sum_that_it_stands_for(self):
+        x, w = self.ones(2, 6, 6, 3), self.ones(3, 3, 3, 4)
+        plain = kernels.Convolution((1, 1), (1, 1), ((1, 1), (1, 1)), groups=1)
+        assert self.flops(kernels.WinogradConvolution(), x, w, self.ones(4)) == self.flops(plain, x, w)
+
     def test_a_transposed_convolution_works_as_much_as_the_convolution_it_is_the_gradient_of(self):
         where = (2,), (1,), ((0, 0),)
         x, w = self.ones(5, 9, 4), self.ones(3, 4, 6)

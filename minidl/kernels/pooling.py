@@ -142,7 +142,8 @@ class MaxPooling(Pooling):
             images = len(block)
             if rooms is not None:
                 dblock.fill(0)
-            for windows, elements, here in self._winners(block, largest, waiting[worker, :images], won[worker, :images]):
+            winners = self._winners(block, largest, waiting[worker, :images], won[worker, :images])
+            for windows, elements, here in winners:
                 share = None if rooms is None else rooms[worker, :images][windows]
                 _give(dblock[elements], slope[windows], here, share)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minidl import Tensor, ops, vjp
+from minidl import Tensor, Variable, config, kernels, ops, vjp
 from minidl.errors import ArgumentError, MiniDLError, ShapeError, UnknownNameError
 from minidl.ops.convolution import margins, output_size, transposed_size
 
@@ -190,3 +190,48 @@ def test_wrong_arguments(call, error, message):
     assert issubclass(error, MiniDLError)
     with pytest.raises(error, match=message):
         call()
+
+
+class TestExactness:
+    """3×3 convolutions that keep the size go by Winograd's method unless they are to be exact."""
+
+    X = np.random.default_rng(0).standard_normal((2, 9, 8, 8), np.float32)
+    W = np.random.default_rng(1).standard_normal((3, 3, 8, 16), np.float32)
+    B = np.random.default_rng(2).standard_normal(16).astype(np.float32)
+
+    @staticmethod
+    def kernel_of(y):
+        return type(y.output[0].kernel)
+
+    def conv(self, w=W, **options):
+        return ops.conv(self.X, Variable(w), **{"padding": "same", **options})
+
+    def test_both_give_the_same_to_rounding(self):
+        fast, exact = self.conv(bias=self.B), self.conv(bias=self.B, exact=True)
+        # 3e-6 of the largest result, see the kernel.
+        np.testing.assert_allclose(fast.numpy(), exact.numpy(), rtol=0, atol=3e-6 * abs(exact.numpy()).max())
+        assert self.kernel_of(fast) is kernels.WinogradConvolution
+
+    def test_the_switch(self, monkeypatch):
+        monkeypatch.setattr(config, "_exact_convolution", True)
+        assert self.kernel_of(self.conv()) is kernels.Convolution
+        assert self.kernel_of(self.conv(exact=False)) is kernels.WinogradConvolution
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"strides": 2}, {"padding": "valid"}, {"dilation_rate": 2}, {"w": W[:2]}, {"w": W[..., :7]},
+            {"w": W[:, :, :4]},
+        ],
+        ids=["stride", "padding", "dilation", "window", "few filters", "groups"],
+    )
+    def test_other_convolutions_are_exact_anyway(self, options):
+        assert self.kernel_of(self.conv(**options)) is kernels.Convolution
+
+    def test_with_many_channels_the_tiles_are_small(self):
+        x, w = np.zeros((1, 4, 4, 8), np.float32), Variable(np.zeros((3, 3, 8, 257), np.float32))
+        assert ops.conv(x, w, padding="same").output[0].kernel == kernels.WinogradConvolution(2)
+
+    def test_a_bias_that_does_not_fit(self):
+        with pytest.raises(ShapeError, match=r"conv: expected a bias of shape \(16,\) for 16 filters, got \(3,\)"):
+            self.conv(bias=np.zeros(3, np.float32))
