@@ -12,8 +12,8 @@ import functools
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ContextDecorator, nullcontext
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def in_parallel(work: Callable[[int, slice], Any], count: int, grain: int = 1, l
         share(0)
         return
     results: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-    with one_blas_thread():
+    with one_blas_thread:
         for worker in range(1, threads):
             _helper(worker, os.getpid()).put((functools.partial(share, worker), results))
         try:
@@ -82,33 +82,49 @@ def in_pieces(work: Callable[..., Any], *arrays: Array) -> None:
 
 
 def matmul(a: Array, b: Array, out: Array) -> Array:
-    """The product of two matrices; of large ones, each thread makes some rows or columns."""
-    (rows, inner), columns = a.shape, b.shape[1]
-    threads = workers(2) if rows * inner * columns >= LARGE_PRODUCT else 1
-    if threads == 1:
-        return np.matmul(a, b, out=out)
-    if rows >= columns:
-        in_parallel(lambda worker, part: np.matmul(a[part], b, out=out[part]), rows, -(-rows // config.num_threads()))
-    else:
-        grain = -(-columns // config.num_threads())
-        in_parallel(lambda worker, part: np.matmul(a, b[:, part], out=out[:, part]), columns, grain)
-    return out
+    """The product of two matrices, of stacks of them, or of vectors.
+
+    BLAS has one thread for it, since with several it adds up in another order. Of two large matrices each of minidl's
+    threads makes some rows or columns of the product; its numbers are the same as if one thread made all.
+    """
+    with nullcontext() if one_blas_thread.visitors else one_blas_thread:
+        if a.ndim != 2 or b.ndim != 2 or a.size * b.shape[1] < LARGE_PRODUCT:
+            return np.matmul(a, b, out=out)
+        rows, columns = len(a), b.shape[-1]
+        if rows >= columns:
+            grain = -(-rows // workers(rows))
+            in_parallel(lambda worker, part: np.matmul(a[part], b, out=out[part]), rows, grain)
+        else:
+            grain = -(-columns // workers(columns))
+            in_parallel(lambda worker, part: np.matmul(a, b[:, part], out=out[:, part]), columns, grain)
+        return out
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Inside the block BLAS has one thread, so that those of this file have the machine for themselves."""
-    before = [(library, library.get_num_threads()) for library in _blas_libraries()]
-    try:
-        for library, threads in before:
-            if threads != 1:
-                library.set_num_threads(1)
-        yield
-    finally:
-        for library, threads in before:
-            if threads != 1:
-                library.set_num_threads(threads)
+class OneBlasThread(ContextDecorator):
+    """While somebody is inside the block, or the decorated function, BLAS has one thread; then those it had before."""
 
+    def __init__(self) -> None:
+        self.visitors = 0
+        self._lock = threading.Lock()
+        self._before: list[tuple[Any, int]] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.visitors += 1
+            if self.visitors == 1:
+                self._before = [(library, library.get_num_threads()) for library in _blas_libraries()]
+                for library, _ in self._before:
+                    library.set_num_threads(1)
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self.visitors -= 1
+            if self.visitors == 0:
+                for library, threads in self._before:
+                    library.set_num_threads(threads)
+
+
+one_blas_thread = OneBlasThread()
 
 _here = threading.local()
 

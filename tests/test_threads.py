@@ -123,13 +123,39 @@ class TestMatmul:
         a, b = rng.standard_normal((rows, inner)), rng.standard_normal((inner, columns))
         out = np.full((rows, columns), np.nan)
         assert threads.matmul(a, b, out) is out
-        # Another partition is another order of summation in BLAS.
-        np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12 * max(inner, 1))
+        with threads.one_blas_thread:
+            np.testing.assert_array_equal(out, a @ b)
+
+    @pytest.mark.parametrize(("a", "b"), [((5000, 40, 3), (3, 90)), ((4_000_000,), (4_000_000,)), ((9,), (9, 3))])
+    def test_of_stacks_and_vectors(self, number_of_threads, a, b):
+        a, b = np.ones(a), np.ones(b)
+        expected = a @ b
+        np.testing.assert_array_equal(threads.matmul(a, b, np.empty(expected.shape)), expected)
 
     def test_takes_transposed_matrices(self, number_of_threads):
         rng = np.random.default_rng(0)
         a, b = rng.standard_normal((300, 400)).T, rng.standard_normal((200, 300)).T
         np.testing.assert_allclose(threads.matmul(a, b, np.empty((400, 200))), a @ b, rtol=1e-10, atol=1e-10)
+
+
+def test_blas_has_one_thread_until_the_last_visitor_has_gone():
+    libraries = threads._blas_libraries()
+    before = [library.get_num_threads() for library in libraries]
+    first, second = threading.Event(), threading.Event()
+
+    def visit():
+        with threads.one_blas_thread:
+            first.set()
+            second.wait(10)
+
+    other = threading.Thread(target=visit)
+    with threads.one_blas_thread:
+        other.start()
+        first.wait(10)
+    assert all(library.get_num_threads() == 1 for library in libraries)
+    second.set()
+    other.join()
+    assert [library.get_num_threads() for library in libraries] == before
 
 
 def test_work_inside_of_work_stays_in_its_thread(monkeypatch):

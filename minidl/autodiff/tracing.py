@@ -448,7 +448,7 @@ class Function:
             results, structure = _flat(self._function(*args, **kwargs))
             return _nested(results, structure)
         try:
-            with one_blas_thread():
+            with one_blas_thread:
                 results, structure = self._run(runner, values, args, kwargs)
             return _nested(results, structure)
         finally:

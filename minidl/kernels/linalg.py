@@ -31,7 +31,7 @@ class MatMul(Kernel):
         rows, columns = a.shape[-2:-1], b.shape[-1:] if b.ndim > 1 else ()
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         y = memory.empty(batch + rows + columns, np.result_type(a, b))
-        return (matmul if a.ndim == b.ndim == 2 else np.matmul)(a, b, out=y), (a, b)
+        return matmul(a, b, out=y), (a, b)
 
     def backward(
         self, memory: Memory, dy: Array, saved: tuple[Array, Array], wanted: Sequence[bool] = (True, True)

@@ -173,7 +173,7 @@ class Model(Layer):
         """What the numbers of `evaluate` are, in their order."""
         return self.objective.names
 
-    @one_blas_thread()
+    @one_blas_thread
     def fit(
         self,
         x: Any,
@@ -243,7 +243,7 @@ class Model(Layer):
             bar.close()
         return history
 
-    @one_blas_thread()
+    @one_blas_thread
     def evaluate(
         self,
         x: Any,
@@ -266,7 +266,7 @@ class Model(Layer):
             bar.close()
         return _as_asked(results, return_dict)
 
-    @one_blas_thread()
+    @one_blas_thread
     def predict(
         self,
         x: Any,
@@ -284,7 +284,7 @@ class Model(Layer):
         finally:
             bar.close()
 
-    @one_blas_thread()
+    @one_blas_thread
     def train_on_batch(
         self,
         x: Any,
@@ -299,12 +299,12 @@ class Model(Layer):
         rehearse(self, "train_on_batch", data, 1)
         return self._on_batch(self.steps.train, data, return_dict)
 
-    @one_blas_thread()
+    @one_blas_thread
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch as `evaluate` gives them; nothing is learned."""
         return self._on_batch(self.steps.test, self._data("test_on_batch", x, y, sample_weight), return_dict)
 
-    @one_blas_thread()
+    @one_blas_thread
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
         return self.steps.predict(as_inputs("predict_on_batch", x, self.input_names).x)
