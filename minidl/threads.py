@@ -84,8 +84,8 @@ def in_pieces(work: Callable[..., Any], *arrays: Array) -> None:
 def matmul(a: Array, b: Array, out: Array) -> Array:
     """The product of two matrices, of stacks of them, or of vectors.
 
-    BLAS has one thread for it, since with several it adds up in another order. Of two large matrices each of minidl's
-    threads makes some rows or columns of the product; its numbers are the same as if one thread made all.
+    BLAS has one thread for it, wherever it is called from: with several it would add up in another order. Of two large
+    matrices each of minidl's threads makes some rows or columns of the product.
     """
     with nullcontext() if one_blas_thread.visitors else one_blas_thread:
         if a.ndim != 2 or b.ndim != 2 or a.size * b.shape[1] < LARGE_PRODUCT:
@@ -106,22 +106,25 @@ class OneBlasThread(ContextDecorator):
     def __init__(self) -> None:
         self.visitors = 0
         self._lock = threading.Lock()
-        self._before: list[tuple[Any, int]] = []
+        self._usual: dict[Any, int] = {}
 
     def __enter__(self) -> None:
         with self._lock:
             self.visitors += 1
             if self.visitors == 1:
-                self._before = [(library, library.get_num_threads()) for library in _blas_libraries()]
-                for library, _ in self._before:
-                    library.set_num_threads(1)
+                for library in _blas_libraries():
+                    # threadpoolctl listens to one thread only: if the last visitor was in another, one is not usual.
+                    threads = library.get_num_threads()
+                    if threads != 1:
+                        self._usual[library] = threads
+                        library.set_num_threads(1)
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self.visitors -= 1
             if self.visitors == 0:
-                for library, threads in self._before:
-                    library.set_num_threads(threads)
+                for library, threads in self._usual.items():
+                    library.set_num_threads(min(threads, config.num_threads()))
 
 
 one_blas_thread = OneBlasThread()

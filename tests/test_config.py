@@ -2,7 +2,7 @@
 
 import pytest
 
-from minidl import config
+from minidl import config, threads
 from minidl.errors import ArgumentError
 
 
@@ -46,8 +46,10 @@ class TestThreads:
     def test_can_be_set(self, monkeypatch):
         monkeypatch.setattr(config, "_num_threads", config._num_threads)
         before = config.num_threads()
-        config.set_num_threads(1)
+        with threads.one_blas_thread:
+            config.set_num_threads(1)
         assert config.num_threads() == 1
+        assert all(library.get_num_threads() == 1 for library in threads._blas_libraries())
         config.set_num_threads(before)
 
     @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "2", None])
