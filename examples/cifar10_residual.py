@@ -2,7 +2,7 @@
 
 import time
 
-from common import options
+from common import cifar10, options
 
 import minidl as keras
 from minidl import augmentation, layers
@@ -11,7 +11,7 @@ arguments = options(__doc__, epochs=16)
 keras.utils.set_random_seed(42)
 
 # The images stay bytes: each batch is made float by the network itself.
-(x, y), (x_test, y_test) = keras.datasets.cifar10.load_data()
+(x, y), (x_test, y_test) = cifar10()
 x, y = x[: arguments.images], y[: arguments.images]
 
 
