@@ -26,13 +26,13 @@ from minidl.memory import Array
 PIECE = 32_768
 FEW = 8
 # From how many multiplications on a product of matrices is divided.
-LARGE_PRODUCT = 4_000_000
+LARGE_PRODUCT = 16_000_000
 
 
 def workers(count: int, grain: int = 1, least: int = 1) -> int:
     """Among how many threads `in_parallel` divides the work."""
     threads = 1 if getattr(_here, "is_worker", False) or not _blas_libraries() else config.num_threads()
-    return max(1, min(threads, -(-count // (grain * least))))
+    return max(1, min(threads, -(-count // grain) // least))
 
 
 def in_parallel(work: Callable[[int, slice], Any], count: int, grain: int = 1, least: int = 1) -> None:
@@ -142,6 +142,7 @@ def _helper(number: int, process: int) -> queue.SimpleQueue[Any]:
 
     def serve() -> None:
         _here.is_worker = True
+        _settle(number)
         while True:
             task, results = tasks.get()
             try:
@@ -154,6 +155,16 @@ def _helper(number: int, process: int) -> queue.SimpleQueue[Any]:
 
     threading.Thread(target=serve, name=f"minidl-{number}", daemon=True).start()
     return tasks
+
+
+def _settle(number: int) -> None:
+    """Keep this thread on one core, as far as the system can be told.
+
+    Linux tends to wake a thread on the core of the one that wakes it, where the two then wait for each other.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 @functools.lru_cache
