@@ -26,7 +26,7 @@ from minidl.memory import Array
 PIECE = 32_768
 FEW = 8
 # From how many multiplications on a product of matrices is divided.
-LARGE_PRODUCT = 16_000_000
+LARGE_PRODUCT = 64_000_000
 
 
 def workers(count: int, grain: int = 1, least: int = 1) -> int:

@@ -116,7 +116,7 @@ def test_kernels_give_the_same_with_any_number_of_threads(kernel, inputs, monkey
 class TestMatmul:
     @pytest.mark.parametrize(
         ("rows", "inner", "columns"),
-        [(3, 4, 5), (0, 3, 2), (3, 0, 2), (500, 300, 200), (20, 700, 900), (1001, 65, 101)],
+        [(3, 4, 5), (0, 3, 2), (3, 0, 2), (500, 300, 200), (20, 2000, 1900), (4001, 130, 131)],
     )
     def test_is_the_product(self, number_of_threads, rows, inner, columns):
         rng = np.random.default_rng(0)
