@@ -66,13 +66,13 @@ class SlidingWindow(Kernel):
         view: Array = framed[:, *(slice(p * d, p * d + (o - 1) * s + 1, s) for p, d, o, s in each)]
         return view
 
-    def frames(self, memory: Memory, x: Array, rooms: Array) -> Array | None:
+    def frames(self, memory: Memory, x: Array, rooms: Array) -> Sequence[Array | None]:
         """For each of the `rooms`, room for as many images with their frames, all zeros; None if there is no frame."""
         if not any(map(any, self.padding)):
-            return None
+            return [None] * len(rooms)
         frames = memory.empty((*rooms.shape[:2], *self.framed_sizes(x.shape[1:-1]), x.shape[-1]), x.dtype)
         frames.fill(0)
-        return frames
+        return list(frames)
 
     def framed(self, frame: Array | None, x: Array) -> Array:
         """Images inside their frame of zeros, which is left as it was."""
@@ -129,7 +129,7 @@ class _Trilinear(SlidingWindow):
         frames = self.frames(memory, x, rooms)
 
         def convolve(worker: int, block: slice) -> None:
-            rows = self._rows(rooms[worker], frames, worker, x[block], window)
+            rows = self._rows(rooms[worker], frames[worker], x[block], window)
             np.matmul(self._by_group(rows), self._by_group(w), out=self._by_group(y[block]))
 
         in_parallel(convolve, len(x), rooms.shape[1])
@@ -152,7 +152,7 @@ class _Trilinear(SlidingWindow):
         sums.fill(0)
 
         def add(worker: int, block: slice) -> None:
-            rows = self._rows(rooms[worker], frames, worker, x[block], window)
+            rows = self._rows(rooms[worker], frames[worker], x[block], window)
             sums[worker] += np.matmul(
                 self._by_group(rows).swapaxes(1, 2), self._by_group(dy[block]), out=products[worker]
             )
@@ -178,7 +178,7 @@ class _Trilinear(SlidingWindow):
                     target = self.shifted(framed, position, outputs)
                     target += self._times_transposed(rows, w[position], rooms[worker, : len(framed)])
 
-            self.gather(None if frames is None else frames[worker], dx[block], add)
+            self.gather(frames[worker], dx[block], add)
 
         in_parallel(convolve, len(dx), rooms.shape[1])
         return dx
@@ -193,9 +193,9 @@ class _Trilinear(SlidingWindow):
         outputs = self.output_sizes(x.shape[1:-1], window)
         return _rooms(memory, len(x), (*outputs, math.prod(window) * x.shape[-1]), x.dtype)
 
-    def _rows(self, room: Array, frames: Array | None, worker: int, x: Array, window: Shape) -> Array:
+    def _rows(self, room: Array, frame: Array | None, x: Array, window: Shape) -> Array:
         """The windows of x, copied to the room."""
-        windows = self._windows(self.framed(None if frames is None else frames[worker], x), window)
+        windows = self._windows(self.framed(frame, x), window)
         rows = room[: len(x)]
         np.copyto(rows.reshape(windows.shape), windows)
         return rows
@@ -285,7 +285,7 @@ class DepthwiseConvolution(SlidingWindow):
         frames = self.frames(memory, x, rooms)
 
         def convolve(worker: int, block: slice) -> None:
-            framed, target = self.framed(None if frames is None else frames[worker], x[block]), y[block]
+            framed, target = self.framed(frames[worker], x[block]), y[block]
             for position in np.ndindex(window):
                 xs = self.shifted(framed, position, outputs)
                 target += np.multiply(xs, w[position], out=rooms[worker, : len(xs)])
@@ -311,7 +311,7 @@ class DepthwiseConvolution(SlidingWindow):
                     target = self.shifted(framed, position, dy.shape[1:-1])
                     target += np.multiply(dy[block], w[position], out=rooms[worker, : len(target)])
 
-            self.gather(None if frames is None else frames[worker], dx[block], add)
+            self.gather(frames[worker], dx[block], add)
 
         in_parallel(convolve, len(dx), rooms.shape[1])
         return dx
@@ -323,7 +323,7 @@ class DepthwiseConvolution(SlidingWindow):
         sums.fill(0)
 
         def add(worker: int, block: slice) -> None:
-            framed = self.framed(None if frames is None else frames[worker], x[block])
+            framed = self.framed(frames[worker], x[block])
             for position in np.ndindex(shape[:-1]):
                 xs = self.shifted(framed, position, dy.shape[1:-1])
                 products = np.multiply(xs, dy[block], out=rooms[worker, : len(xs)])

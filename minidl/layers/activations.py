@@ -1,15 +1,15 @@
-"""Activations that are layers of their own, because they have settings, weights or randomness."""
+"""Activations that are layers of their own, as they have settings, weights or randomness; and as part of another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minidl import initializers, ops, random
+from minidl import activations, initializers, ops, random
 from minidl.autodiff.tensor import Tensor
 from minidl.checks import axes, integers, number
-from minidl.errors import ArgumentError, ShapeError, warn_old_name
-from minidl.layers.layer import OpenShape, SameShape, layer_shape
+from minidl.errors import ArgumentError, ShapeError, look_up, warn_old_name
+from minidl.layers.layer import Layer, OpenShape, SameShape, layer_shape
 from minidl.layers.variable import Variable
 from minidl.memory import Shape
 
@@ -125,3 +125,18 @@ class Softmax(SameShape):
 
 
 ACTIVATION_LAYERS = {kind.__name__: kind for kind in (ReLU, LeakyReLU, PReLU, RReLU, ELU, Softmax)}
+
+
+def as_activation(identifier: Any) -> Any:
+    """What stands for an activation as a function of a tensor: also a layer, and the configuration of one."""
+    if isinstance(identifier, Mapping) and isinstance(identifier.get("config"), Mapping):
+        kind = look_up("activation layer", str(identifier.get("class_name")), ACTIVATION_LAYERS)
+        return kind.from_config(dict(identifier["config"]))
+    return activations.get(identifier)
+
+
+def build_activation(layer: Any, input_shape: OpenShape) -> None:
+    """Make the weights of an activation that is a layer inside another."""
+    if isinstance(layer.activation, Layer):
+        with layer.naming_scope():
+            layer.activation.build_for(input_shape)

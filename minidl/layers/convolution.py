@@ -14,9 +14,8 @@ from minidl import activations, initializers, ops
 from minidl.autodiff.tensor import Tensor
 from minidl.checks import count, flag
 from minidl.errors import AbstractMethodError, ArgumentError, ShapeError
-from minidl.layers.core import _activation
+from minidl.layers.activations import as_activation, build_activation
 from minidl.layers.images import ImageLayer
-from minidl.layers.layer import Layer
 from minidl.layers.symbolic import OpenShape
 from minidl.layers.variable import Variable
 from minidl.ops.convolution import (
@@ -54,7 +53,7 @@ class _Convolutional(ImageLayer):
         self.strides = per_axis(self, "strides", strides, self.axes)
         self.dilation_rate = per_axis(self, "dilation_rate", dilation_rate, self.axes)
         self.padding = check_padding(type(self).__name__, padding, self.paddings)
-        self.activation = _activation(activation)
+        self.activation = as_activation(activation)
         self.use_bias = flag(self, "use_bias", use_bias)
         self.bias_initializer = initializers.get(bias_initializer)
 
@@ -94,9 +93,7 @@ class _Convolutional(ImageLayer):
         biases = self.output_channels(channels)
         self.bias = self.add_weight((biases,), self.bias_initializer, name="bias") if self.use_bias else None
         self._built_channels = channels
-        if isinstance(self.activation, Layer):
-            with self.naming_scope():
-                self.activation.build_for(output_shape)
+        build_activation(self, output_shape)
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:

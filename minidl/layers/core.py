@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl import activations, initializers, ops
 from minidl.autodiff.tensor import Tensor
-from minidl.errors import ArgumentError, ShapeError, look_up
-from minidl.layers.activations import ACTIVATION_LAYERS
+from minidl.errors import ArgumentError, ShapeError
+from minidl.layers.activations import as_activation, build_activation
 from minidl.layers.layer import Layer, OpenShape, SameShape
 from minidl.layers.symbolic import KerasTensor, Node
 from minidl.layers.variable import Variable
@@ -99,7 +99,7 @@ class Dense(Layer):
         if isinstance(units, bool) or not isinstance(units, (int, np.integer)) or units < 1:
             raise ArgumentError(f"Dense: expected units to be an integer ≥ 1, got {units!r}")
         self.units = int(units)
-        self.activation = _activation(activation)
+        self.activation = as_activation(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -110,7 +110,7 @@ class Dense(Layer):
             raise ShapeError(f"Dense {self.name!r} needs inputs (batch, …, features), got {input_shape}")
         self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
         self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
-        _build_activation(self, self.compute_output_shape(input_shape))
+        build_activation(self, self.compute_output_shape(input_shape))
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -141,29 +141,14 @@ class Activation(SameShape):
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = _activation(activation)
+        self.activation = as_activation(activation)
 
     def build(self, input_shape: OpenShape) -> None:
         """Make the weights of the activation, if it is a layer."""
-        _build_activation(self, input_shape)
+        build_activation(self, input_shape)
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         """activation(x)."""
         result: Tensor = self.activation(inputs)
         return result
-
-
-def _activation(identifier: Any) -> Any:
-    """What stands for an activation as a function of a tensor: also a layer, and the configuration of one."""
-    if isinstance(identifier, Mapping) and isinstance(identifier.get("config"), Mapping):
-        kind = look_up("activation layer", str(identifier.get("class_name")), ACTIVATION_LAYERS)
-        return kind.from_config(dict(identifier["config"]))
-    return activations.get(identifier)
-
-
-def _build_activation(layer: Dense | Activation, input_shape: OpenShape) -> None:
-    """Make the weights of an activation that is a layer inside another."""
-    if isinstance(layer.activation, Layer):
-        with layer.naming_scope():
-            layer.activation.build_for(input_shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from minidl import kernels
 from minidl.autodiff.tensor import Tensor, TensorLike, apply, floating
 from minidl.errors import ShapeError
-from minidl.ops.convolution import PerAxis, check_data_format, check_padding, output_size, per_axis
+from minidl.ops.convolution import PerAxis, check_data_format, check_padding, margins, output_size, per_axis
 from minidl.ops.shapes import moveaxis
 
 __all__ = ["average_pool", "max_pool"]
@@ -58,13 +58,9 @@ def _pool(
     mode, axes = check_padding(name, padding, ("valid", "same")), x.ndim - 2
     window = per_axis(name, "pool_size", pool_size, axes)
     steps = window if strides is None else per_axis(name, "strides", strides, axes)
-    margins = tuple(_margin(*axis, mode) for axis in zip(x.shape[1:-1], window, steps, strict=True))
-    y = apply(kernel(window, steps, margins), x)
+    each = list(zip(x.shape[1:-1], window, steps, strict=True))
+    for size, length, step in each:
+        # An error where the window does not fit.
+        output_size(size, length, step, 1, mode)
+    y = apply(kernel(window, steps, tuple(margins(*axis, 1, mode) for axis in each)), x)
     return moveaxis(y, -1, 1) if channels_first else y
-
-
-def _margin(size: int, window: int, stride: int, padding: str) -> tuple[int, int]:
-    """How far the first and the last window reach beyond the image: half each, and the odd one at the end."""
-    windows = output_size(size, window, stride, 1, padding) or 0
-    total = max(0, (windows - 1) * stride + window - size)
-    return total // 2, total - total // 2
