@@ -1,9 +1,10 @@
 """Work on several cores: NumPy lets other threads run while it computes.
 
-The products of BLAS have threads of their own. They wait for each other in busy loops, which is fast on an idle machine
-and ten times slower than a single thread as soon as another program wants a core; and they would fight with those of
-this file. So minidl divides large work by itself, products too, and keeps BLAS to one thread meanwhile. That needs the
-package threadpoolctl (`pip install "minidl[fast]"`); without it everything is left to BLAS.
+Who divides it? In networks of matrices BLAS, whose threads take up a product at once, since they wait for it in a busy
+loop. In that loop they would take the cores from the threads of this file, which divide everything else that is large,
+such as convolutions. So it is one or the other: a step of a model chooses (`products_divided`), and where nobody
+has chosen BLAS has one thread. That needs the package threadpoolctl (`pip install "minidl[fast]"`); without it
+everything is left to BLAS.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -21,32 +23,47 @@ import numpy as np
 from minidl import config
 from minidl.memory import Array
 
-# How many elements of an array are worked on at a time (in float32 that is 128 KB), and the least number of such pieces
-# for which a thread is worth its while.
+# How many elements of an array are worked on at a time, so that they stay in the cache (in float32, 128 KB).
 PIECE = 32_768
-FEW = 8
-# From how many multiplications on a product of matrices is divided.
-LARGE_PRODUCT = 64_000_000
+# The same where several threads work: each wants to run long between two visits to Python, whose lock they share.
+LONG_PIECE = 131_072
+# From how many elements, and from how many multiplications of matrices, other threads are worth their while.
+LARGE = 524_288
+LARGE_PRODUCT = 3_000_000
 
 
-def workers(count: int, grain: int = 1, least: int = 1) -> int:
-    """Among how many threads `in_parallel` divides the work."""
-    threads = 1 if getattr(_here, "is_worker", False) or not _blas_libraries() else config.num_threads()
-    return max(1, min(threads, -(-count // grain) // least))
+products_divided: ContextVar[bool] = ContextVar("products_divided", default=False)
+"""Whether large products are divided by BLAS, and nothing else is divided."""
 
 
-def in_parallel(work: Callable[[int, slice], Any], count: int, grain: int = 1, least: int = 1) -> None:
+def workers(count: int) -> int:
+    """Among how many threads `in_parallel` divides so many parts."""
+    return 1 if products_divided.get() else max(1, min(_available(), count))
+
+
+def _available() -> int:
+    return 1 if getattr(_here, "is_worker", False) or not _blas_libraries() else config.num_threads()
+
+
+def division(rows: int, columns: int = 1) -> tuple[int, int]:
+    """How many rows of so many numbers should be worked on at a time, and by how many threads, element by element."""
+    large = rows * columns >= LARGE and workers(rows) > 1
+    grain = max(1, (LONG_PIECE if large else PIECE) // max(1, columns))
+    return grain, workers(-(-rows // grain)) if large else 1
+
+
+def in_parallel(
+    work: Callable[[int, slice], Any], count: int, grain: int = 1, threads: int | None = None
+) -> None:
     """Call `work(worker, part)` for slices of `range(count)` of length `grain` (the last may be shorter).
 
-    Each of the threads, numbered as `worker`, takes its share of the slices in their order; one that would get fewer
-    than `least` is left out. Which slices a worker gets depends on the number of threads alone, so that sums that it
-    makes are the same in every run.
+    Each of the threads, as many as `workers` says unless given, and numbered as `worker`, takes its share of the slices
+    in their order. Which slices a worker gets depends on the number of threads alone, so that sums that it makes are
+    the same in every run.
     """
-    if count <= grain:
-        if count:
-            work(0, slice(0, count))
-        return
-    pieces, threads = -(-count // grain), workers(count, grain, least)
+    pieces = -(-count // grain)
+    if threads is None:
+        threads = workers(pieces)
 
     def share(worker: int) -> None:
         for piece in range(pieces * worker // threads, pieces * (worker + 1) // threads):
@@ -74,30 +91,33 @@ def in_pieces(work: Callable[..., Any], *arrays: Array) -> None:
     For work that is done element by element: what it does must not depend on how the arrays are cut.
     """
     size = arrays[0].size
-    if size < PIECE * FEW or not all(a.flags.c_contiguous for a in arrays):
+    if size < LARGE or not all(a.flags.c_contiguous for a in arrays):
         work(*arrays)
         return
     flat = [a.reshape(size) for a in arrays]
-    in_parallel(lambda worker, part: work(*(a[part] for a in flat)), size, PIECE, FEW)
+    in_parallel(lambda worker, part: work(*(a[part] for a in flat)), size, *division(size))
 
 
 def matmul(a: Array, b: Array, out: Array) -> Array:
     """The product of two matrices, of stacks of them, or of vectors.
 
-    BLAS has one thread for it, wherever it is called from: with several it would add up in another order. Of two large
-    matrices each of minidl's threads makes some rows or columns of the product.
+    BLAS adds up in another order with several threads. So it has one wherever this is called from, but for two large
+    matrices where `products_divided` says so.
     """
     with nullcontext() if one_blas_thread.visitors else one_blas_thread:
-        if a.ndim != 2 or b.ndim != 2 or a.size * b.shape[1] < LARGE_PRODUCT:
+        large = a.ndim == b.ndim == 2 and a.size * b.shape[1] >= LARGE_PRODUCT
+        if not (large and products_divided.get() and _available() > 1):
             return np.matmul(a, b, out=out)
-        rows, columns = len(a), b.shape[-1]
-        if rows >= columns:
-            grain = -(-rows // workers(rows))
-            in_parallel(lambda worker, part: np.matmul(a[part], b, out=out[part]), rows, grain)
-        else:
-            grain = -(-columns // workers(columns))
-            in_parallel(lambda worker, part: np.matmul(a, b[:, part], out=out[:, part]), columns, grain)
-        return out
+        try:
+            _divide_products(config.num_threads())
+            return np.matmul(a, b, out=out)
+        finally:
+            _divide_products(1)
+
+
+def _divide_products(threads: int) -> None:
+    for library in _blas_libraries():
+        library.set_num_threads(threads)
 
 
 class OneBlasThread(ContextDecorator):

@@ -24,7 +24,7 @@ class TestInParallel:
         threads.in_parallel(lambda worker, part: done.append((worker, part.start, part.stop)), count, grain)
         assert sorted(start for _, start, _ in done) == list(range(0, count, grain))
         assert all(stop == min(start + grain, count) for _, start, stop in done)
-        assert {worker for worker, _, _ in done} <= set(range(threads.workers(count, grain)))
+        assert {worker for worker, _, _ in done} <= set(range(threads.workers(max(1, count))))
 
     def test_the_same_worker_gets_the_same_pieces_each_time(self, number_of_threads):
         def shares():
@@ -34,9 +34,10 @@ class TestInParallel:
 
         assert shares() == shares() == [sorted(share) for share in shares()]
 
-    def test_a_worker_that_would_get_too_little_is_left_out(self, number_of_threads):
-        assert threads.workers(10, grain=2, least=5) == 1
-        assert threads.workers(20, grain=2, least=5) == min(2, threads.workers(20))
+    def test_work_is_divided_among_as_many_as_the_caller_says(self, number_of_threads):
+        done = set()
+        threads.in_parallel(lambda worker, part: done.add(worker), 20, 3, 1)
+        assert done == {0}
 
     def test_an_error_in_any_thread_comes_back(self, number_of_threads):
         def fail_at_the_end(worker, part):
@@ -77,8 +78,33 @@ class TestInPieces:
     def test_large_arrays_are_cut(self, number_of_threads):
         sizes = []
         threads.in_pieces(lambda x: sizes.append(x.size), np.zeros(1_000_000))
-        assert max(sizes) == threads.PIECE
+        assert max(sizes) == threads.division(1_000_000)[0] < 1_000_000
         assert sum(sizes) == 1_000_000
+
+
+class TestDivision:
+    def test_what_is_small_stays_in_one_thread_and_in_the_cache(self, number_of_threads):
+        assert threads.division(threads.LARGE - 1) == (threads.PIECE, 1)
+        assert threads.division(1000, 100) == (threads.PIECE // 100, 1)
+
+    def test_several_threads_take_longer_pieces(self, monkeypatch):
+        monkeypatch.setattr(config, "num_threads", lambda: 2)
+        if threads.workers(2) == 1:
+            pytest.skip("threads are left to BLAS without threadpoolctl")
+        assert threads.division(threads.LARGE) == (threads.LONG_PIECE, 2)
+        assert threads.division(1024, 1024) == (threads.LONG_PIECE // 1024, 2)
+
+    def test_a_row_is_never_cut(self):
+        assert threads.division(3, 10**9)[0] == 1
+
+    def test_where_blas_divides_nothing_else_does(self, monkeypatch):
+        monkeypatch.setattr(config, "num_threads", lambda: 2)
+        before = threads.products_divided.set(True)
+        try:
+            assert threads.workers(8) == 1
+            assert threads.division(10 * threads.LARGE) == (threads.PIECE, 1)
+        finally:
+            threads.products_divided.reset(before)
 
 
 IMAGES = np.random.default_rng(1).standard_normal((16, 40, 40, 24), np.float32)
@@ -113,18 +139,36 @@ def test_kernels_give_the_same_with_any_number_of_threads(kernel, inputs, monkey
         np.testing.assert_allclose(other, total, rtol=1e-4, atol=1e-4 * np.abs(total).max())
 
 
+@pytest.fixture(params=[False, True])
+def divided(request):
+    before = threads.products_divided.set(request.param)
+    yield request.param
+    threads.products_divided.reset(before)
+
+
 class TestMatmul:
     @pytest.mark.parametrize(
         ("rows", "inner", "columns"),
         [(3, 4, 5), (0, 3, 2), (3, 0, 2), (500, 300, 200), (20, 2000, 1900), (4001, 130, 131)],
     )
-    def test_is_the_product(self, number_of_threads, rows, inner, columns):
+    def test_is_the_product(self, number_of_threads, divided, rows, inner, columns):
         rng = np.random.default_rng(0)
         a, b = rng.standard_normal((rows, inner)), rng.standard_normal((inner, columns))
         out = np.full((rows, columns), np.nan)
         assert threads.matmul(a, b, out) is out
         # Where a matrix is cut may change the order of summation in BLAS.
         np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12 * max(inner, 1))
+
+    def test_blas_divides_large_products_where_it_is_to(self, monkeypatch, divided):
+        monkeypatch.setattr(config, "num_threads", lambda: 2)
+        counts = []
+        monkeypatch.setattr(threads, "_divide_products", counts.append)
+        threads.matmul(np.ones((200, 150)), np.ones((150, 100)), np.empty((200, 100)))
+        available = [2, 1] if divided and threads._blas_libraries() else []
+        assert counts == available
+        threads.matmul(np.ones((199, 150)), np.ones((150, 100)), np.empty((199, 100)))
+        threads.matmul(np.ones((4, 200, 150)), np.ones((150, 100)), np.empty((4, 200, 100)))
+        assert counts == available
 
     @pytest.mark.parametrize(("a", "b"), [((5000, 40, 3), (3, 90)), ((4_000_000,), (4_000_000,)), ((9,), (9, 3))])
     def test_of_stacks_and_vectors(self, number_of_threads, a, b):

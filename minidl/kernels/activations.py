@@ -161,43 +161,52 @@ class PRelu(Kernel):
         return dx, unbroadcast(memory, dalpha, alpha.shape)
 
 
+def _elu_slope(memory: Memory, y: Array, above: float, at_zero: float) -> Array:
+    """`above` where y > 0, y + at_zero elsewhere; without branches, which random signs make slow."""
+    slope = np.minimum(y, 0, out=memory.like(y))
+    slope += at_zero
+    if above != at_zero:
+        slope += np.multiply(y.real > 0, y.dtype.type(above - at_zero))
+    return slope
+
+
 @dataclass(frozen=True)
 class Elu(Kernel):
     """y = x where x > 0, α(eˣ − 1) elsewhere;  dx = dy where x > 0, (y + α)·dy elsewhere.  (Clevert et al. 2016)"""
 
     alpha: float = 1.0
 
-    def forward(self, memory: Memory, x: Array) -> tuple[Array, tuple[Array, Array]]:
+    def forward(self, memory: Memory, x: Array) -> tuple[Array, Array]:
         y = np.minimum(x, 0, out=memory.like(x))
         np.expm1(y, out=y)
         y *= self.alpha
         y += np.maximum(x, 0)
-        return y, (x.real > 0, y)
+        return y, y
 
-    def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array]:
-        positive, y = saved
-        return (leaky(memory, dy, positive, y + self.alpha),)
+    def backward(self, memory: Memory, dy: Array, y: Array) -> tuple[Array]:
+        dx = _elu_slope(memory, y, 1.0, self.alpha)
+        dx *= dy
+        return (dx,)
 
 
 @dataclass(frozen=True)
 class Selu(Kernel):
-    """y = λ·elu(x, α) with α ≈ 1.6733, λ ≈ 1.0507;  dx = λ·dy where x > 0, λ(y/λ + α)·dy elsewhere.
+    """y = λ·elu(x, α) with α ≈ 1.6733, λ ≈ 1.0507;  dx = λ·dy where x > 0, (y + λα)·dy elsewhere.
 
     (Klambauer et al. 2017, eq. 2.) These constants make mean 0 and variance 1 a fixed point.
     """
 
-    def forward(self, memory: Memory, x: Array) -> tuple[Array, tuple[Array, Array]]:
+    def forward(self, memory: Memory, x: Array) -> tuple[Array, Array]:
         y = np.minimum(x, 0, out=memory.like(x))
         np.expm1(y, out=y)
         y *= SELU_ALPHA
         y += np.maximum(x, 0)
         y *= SELU_SCALE
-        return y, (x.real > 0, y)
+        return y, y
 
-    def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array]:
-        positive, y = saved
-        dx = leaky(memory, dy, positive, y / SELU_SCALE + SELU_ALPHA)
-        dx *= SELU_SCALE
+    def backward(self, memory: Memory, dy: Array, y: Array) -> tuple[Array]:
+        dx = _elu_slope(memory, y, SELU_SCALE, SELU_SCALE * SELU_ALPHA)
+        dx *= dy
         return (dx,)
 
 

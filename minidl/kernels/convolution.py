@@ -99,7 +99,7 @@ class SlidingWindow(Kernel):
 def _rooms(memory: Memory, total: int, each: Shape, dtype: np.dtype[Any]) -> Array:
     """(threads, images, *each): for each thread, room for as many of the `total` images as fit into the cache."""
     images = _images_at_once(total, math.prod(each) * dtype.itemsize)
-    return memory.empty((workers(total, images), images, *each), dtype)
+    return memory.empty((workers(-(-total // max(1, images))), images, *each), dtype)
 
 
 def _images_at_once(total: int, bytes_each: int) -> int:

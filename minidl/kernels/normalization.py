@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.kernels.kernel import Kernel, sum_axes
 from minidl.memory import Array, Memory, Shape
-from minidl.threads import FEW, PIECE, in_parallel, workers
+from minidl.threads import division, in_parallel
 
 # About how many numbers one of NumPy's loops should run over.
 ROW = 1024
@@ -43,8 +43,6 @@ class _Columns:
         self.count = math.prod(self.others)
         self.side_by_side = math.gcd(self.count, max(1, ROW // max(1, self.channels)))
         self.rows, self.columns = self.count // max(1, self.side_by_side), self.side_by_side * self.channels
-        # How many rows are worked on at a time, so that they stay in the cache.
-        self.grain = max(1, PIECE // max(1, self.columns))
 
     def matrix(self, x: Array) -> Array:
         """x as (rows, channels side by side); a copy only where the channels are not last."""
@@ -64,21 +62,22 @@ class _Columns:
 
     def sum_of(self, memory: Memory, term: Callable[[slice, Array], Array], dtype: Any) -> Array:
         """Σ over the rows of what `term(rows, room)` gives for some of them, for each channel."""
-        sums = memory.empty((-(-self.rows // self.grain), self.columns), dtype)
-        room, ones = self.room(memory, dtype), np.ones(min(self.rows, self.grain), dtype)
+        grain, threads = division(self.rows, self.columns)
+        sums = memory.empty((-(-self.rows // grain), self.columns), dtype)
+        room, ones = self.room(memory, dtype), np.ones(min(self.rows, grain), dtype)
 
         def add(worker: int, part: slice) -> None:
             terms = term(part, room[worker, : part.stop - part.start])
-            np.matmul(ones[: len(terms)], terms, out=sums[part.start // self.grain])
+            np.matmul(ones[: len(terms)], terms, out=sums[part.start // grain])
 
-        in_parallel(add, self.rows, self.grain, FEW)
+        in_parallel(add, self.rows, grain, threads)
         total: Array = sums[0] if len(sums) == 1 else np.add.reduce(sums, axis=0)
         return total if self.side_by_side == 1 else total.reshape(self.side_by_side, self.channels).sum(axis=0)
 
     def room(self, memory: Memory, dtype: Any) -> Array:
         """For each worker, room for as many rows as it works on at a time."""
-        grain = min(self.rows, self.grain)
-        return memory.empty((workers(self.rows, self.grain, FEW), grain, self.columns), dtype)
+        grain, threads = division(self.rows, self.columns)
+        return memory.empty((threads, min(self.rows, grain), self.columns), dtype)
 
 
 _columns = functools.lru_cache(_Columns)
@@ -119,7 +118,7 @@ class BatchNormalization(Kernel):
             rows *= scale
             rows += shift
 
-        in_parallel(normalize, len(matrix), columns.grain, FEW)
+        in_parallel(normalize, len(matrix), *division(*matrix.shape))
         return (columns.array(y), mean.reshape(gamma.shape), variance.reshape(gamma.shape)), (x, mean, std, gamma)
 
     def backward(
@@ -152,7 +151,7 @@ class BatchNormalization(Kernel):
             rows += offset
             rows += np.multiply(dy[part], scale, out=room[worker, : len(rows)])
 
-        in_parallel(combine, len(matrix), columns.grain, FEW)
+        in_parallel(combine, len(matrix), *division(*matrix.shape))
         return columns.array(dx), dgamma.reshape(gamma.shape), dbeta.reshape(gamma.shape)
 
     def reference(self, ops: Any, x: Any, gamma: Any, beta: Any) -> Any:

@@ -105,7 +105,7 @@ def _images(x: Array) -> int:
 def _rooms(memory: Memory, x: Array, each: Shape, dtype: npt.DTypeLike) -> Array:
     """(threads, images of a block, *each): room for each thread."""
     images = _images(x)
-    return memory.empty((workers(len(x), max(1, images)), images, *each), dtype)
+    return memory.empty((workers(-(-len(x) // max(1, images))), images, *each), dtype)
 
 
 def _in_blocks(work: Callable[..., None], *arrays: Array) -> None:

@@ -80,7 +80,7 @@ class _Grid:
 
 
 class _Tiles:
-    """M d Mᵀ for all tiles d of a block, one row at a time.
+    """M d Mᵀ for all tiles d of a block.
 
     In scratch the images lie as (height, width, images, channels). There overlapping tiles are views, and to transform
     them is to multiply a tiny matrix with long rows, which BLAS does at half its speed for large matrices.
@@ -95,18 +95,18 @@ class _Tiles:
         self.image = memory.empty((height, width, grid.images, channels), matrix.dtype)
         self.image.fill(0)
         half = memory.empty((positions, down, width, row), matrix.dtype)
-        whole = memory.empty((positions, down, across, row), matrix.dtype)
+        whole = memory.empty((positions, positions, down, across, row), matrix.dtype)
         line, column, item = *self.image.strides[:2], matrix.itemsize
         self._down = as_strided(self.image, (down, size, width * row), (m * line, line, item))
         self._half = half.reshape(positions, down, -1).swapaxes(0, 1)
         self._across = as_strided(
             half, (positions, down, across, size, row), (*half.strides[:2], m * column, column, item)
         )
-        self._whole = whole.transpose(1, 2, 0, 3)
-        self._rows = whole.reshape(positions, grid.tiles, channels)
+        self._whole = whole.transpose(0, 2, 3, 1, 4)
+        self._tiles = whole.reshape(positions, positions, grid.tiles, channels)
 
-    def load(self, x: Array, top: int) -> None:
-        """Takes the images x (n, height, width, channels) from row `top` on; transforms tiles downwards."""
+    def of(self, x: Array, top: int) -> Array:
+        """For images x (n, height, width, channels) from row `top` on: (positions, positions, tiles, channels)."""
         n, height, width, _ = x.shape
         above = top - self.border
         first, last = max(above, 0), min(above + len(self.image), height)
@@ -114,6 +114,8 @@ class _Tiles:
         inside[: first - above] = inside[last - above :] = inside[:, :, n:] = 0
         inside[first - above : last - above, :, :n] = x[:, first:last].transpose(1, 2, 0, 3)
         np.matmul(self.matrix, self._down, out=self._half)
+        np.matmul(self.matrix, self._across, out=self._whole)
+        return self._tiles
 
     def sum(self) -> Array:
         """The sum of each channel over the images, without what is there for the tiles' overlap alone."""
@@ -122,34 +124,27 @@ class _Tiles:
         total: Array = np.matmul(np.ones(len(rows), rows.dtype), rows).reshape(n, channels).sum(axis=0)
         return total
 
-    def row(self, i: int) -> Array:
-        """Row i of the transformed tiles: (positions, tiles, channels), valid until the next call."""
-        np.matmul(self.matrix, self._across[i], out=self._whole)
-        return self._rows
-
 
 class _Outputs:
-    """Aᵀ d A + bias for the products d of a block, which are put into `row` one row at a time.
+    """Aᵀ d A + bias for the `products` d of a block.
 
     The bias is one more row of d: an addition of a vector to short rows would cost more than that.
     """
 
     def __init__(self, memory: Memory, a: Array, grid: _Grid, channels: int, bias: Array | None = None) -> None:
         positions, m = a.shape
-        self.row = memory.empty((positions, grid.tiles, channels), a.dtype)
+        self.products = memory.empty((positions, positions, grid.tiles, channels), a.dtype)
         self._across = self._down = a.T
-        self._half = memory.empty((positions + (bias is not None), m, self.row[0].size), a.dtype)
+        self._half = memory.empty((positions + (bias is not None), m, self.products[0, 0].size), a.dtype)
         if bias is not None:
             self._down = np.hstack([a.T, np.ones((m, 1), a.dtype)])
             self._half[-1].reshape(-1, channels)[:] = bias
         self._tiles = memory.empty((m, m, grid.down, grid.across, grid.images, channels), a.dtype)
 
-    def add(self, i: int) -> None:
-        """Transforms row i across."""
-        np.matmul(self._across, self.row.reshape(len(self.row), -1), out=self._half[i])
-
     def store(self, y: Array, top: int) -> None:
-        """Transforms tiles downwards and writes the images from row `top` on, without what lies outside of them."""
+        """Writes the images from row `top` on, without what lies outside of them."""
+        positions = len(self.products)
+        np.matmul(self._across, self.products.reshape(positions, positions, -1), out=self._half[:positions])
         m, _, down, across, _, channels = self._tiles.shape
         np.matmul(self._down, self._half.reshape(len(self._half), -1), out=self._tiles.reshape(m, -1))
         y = y[:, top : top + m * down]
@@ -191,10 +186,7 @@ class WinogradConvolution(Kernel):
 
         def convolve(worker: int, block: slice) -> None:
             (v, out), (images, top) = rooms[worker], blocks[block.start]
-            v.load(x[images], top)
-            for i in range(len(u)):
-                np.matmul(v.row(i), u[i], out=out.row)
-                out.add(i)
+            np.matmul(v.of(x[images], top), u, out=out.products)
             out.store(y[images], top)
 
         in_parallel(convolve, len(blocks))
@@ -217,22 +209,17 @@ class WinogradConvolution(Kernel):
         rooms = [
             (
                 _Tiles(memory, b.T, grid, filters), _Tiles(memory, a, grid, channels),
-                _Outputs(memory, a, grid, channels), memory.empty(u[0].shape, a.dtype),
+                _Outputs(memory, a, grid, channels), memory.empty(u.shape, a.dtype),
             )
             for _ in range(threads)
         ]  # fmt: skip
 
         def convolve(worker: int, block: slice) -> None:
             (v, e, out, product), (images, top) = rooms[worker], blocks[block.start]
-            v.load(dy[images], top)
-            e.load(x[images], top)
-            for i in range(len(u)):
-                row = v.row(i)
-                if dx is not None:
-                    np.matmul(row, u[i], out=out.row)
-                    out.add(i)
-                du[worker, i] += np.matmul(row.swapaxes(1, 2), e.row(i), out=product)
+            tiles = v.of(dy[images], top)
+            du[worker] += np.matmul(tiles.swapaxes(2, 3), e.of(x[images], top), out=product)
             if dx is not None:
+                np.matmul(tiles, u, out=out.products)
                 out.store(dx[images], top)
             db[worker] += v.sum()
 

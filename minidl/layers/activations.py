@@ -105,7 +105,7 @@ class ELU(SameShape):
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = number(self, "alpha", alpha)
+        self.alpha = number(self, "alpha", alpha, "≥ 0")
 
     def call(self, inputs: Tensor) -> Tensor:
         """The exponential linear unit."""

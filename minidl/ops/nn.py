@@ -20,6 +20,7 @@ from minidl.autodiff.tensor import (
     perform,
     promote,
 )
+from minidl.checks import number
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.memory import Array
 
@@ -94,8 +95,8 @@ def rrelu(
 
 
 def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
-    """y = x where x > 0, α(eˣ − 1) elsewhere."""
-    return apply(kernels.Elu(alpha), floating(x))
+    """y = x where x > 0, α(eˣ − 1) elsewhere, with α ≥ 0."""
+    return apply(kernels.Elu(number("elu", "alpha", alpha, "≥ 0")), floating(x))
 
 
 def selu(x: TensorLike) -> Tensor:

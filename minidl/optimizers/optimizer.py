@@ -28,7 +28,7 @@ from minidl.optimizers import clipping, schedules
 from minidl.optimizers.flat import Block, Run, runs
 from minidl.optimizers.gradients import fitting
 from minidl.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
-from minidl.threads import FEW, PIECE, in_parallel
+from minidl.threads import division, in_parallel
 
 Rate = Variable | LearningRateSchedule | Callable[[], Any]
 
@@ -381,4 +381,4 @@ class _Step:
                 w -= decay * w
             optimizer.update(w, gradients[piece], *coefficients, **{name: slot[piece] for name, slot in slots.items()})
 
-        in_parallel(change, len(values), PIECE, FEW)
+        in_parallel(change, len(values), *division(len(values)))

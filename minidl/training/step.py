@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from minidl.autodiff import GradientTape, no_grad
+from minidl.autodiff.graph import generation
 from minidl.autodiff.tensor import perform, plain
 from minidl.autodiff.tracing import Function
+from minidl.threads import products_divided
 
 
 def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
@@ -41,10 +43,31 @@ class Steps:
     """The three steps of a model, recorded and replayed (see `minidl.function`) unless they are to run `eagerly`."""
 
     def __init__(self, model: Any, eagerly: bool = False) -> None:
+        self._model = model
         own = [functools.partial(step, model) for step in (train_step, test_step, predict_step)]
         steps: list[Callable[..., Any]] = own if eagerly else [Function(step) for step in own]  # type: ignore[assignment]
-        self.train, self.test, self._predict = steps
+        self._train, self._test, self._predict = steps
+        # Whether all weights are matrices and vectors, and of which generation of the model this is known.
+        self._of_matrices = (False, -1)
+
+    def train(self, x: Any, y: Any, sample_weight: Any) -> None:
+        """Learn from a batch."""
+        self._run(self._train, x, y, sample_weight)
+
+    def test(self, x: Any, y: Any, sample_weight: Any) -> None:
+        """Measure on a batch."""
+        self._run(self._test, x, y, sample_weight)
 
     def predict(self, x: Any) -> Any:
         """The outputs for a batch, as arrays."""
-        return plain(self._predict(x))
+        return plain(self._run(self._predict, x))
+
+    def _run(self, step: Callable[..., Any], *args: Any) -> Any:
+        """With what the kernels of this model divide among threads: products of matrices, or everything else."""
+        if self._of_matrices[1] != generation():
+            self._of_matrices = (all(len(v.shape) <= 2 for v in self._model.variables), generation())
+        before = products_divided.set(self._of_matrices[0])
+        try:
+            return step(*args)
+        finally:
+            products_divided.reset(before)

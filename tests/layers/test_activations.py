@@ -60,9 +60,9 @@ class TestELU:
     def test_formula(self, alpha):
         np.testing.assert_allclose(ELU(alpha)(X), np.where(X > 0, X, alpha * np.expm1(X)), rtol=1e-6)
 
-    @pytest.mark.parametrize("alpha", ["x", None, np.inf])
+    @pytest.mark.parametrize("alpha", ["x", None, np.inf, -0.5])
     def test_alpha_is_a_number(self, alpha):
-        with pytest.raises(ArgumentError, match=f"ELU: alpha must be a finite number, got {alpha!r}"):
+        with pytest.raises(ArgumentError, match=f"ELU: alpha must be a number ≥ 0, got {alpha!r}"):
             ELU(alpha)
 
 

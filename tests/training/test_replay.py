@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import minidl as keras
-from minidl import ops
+from minidl import ops, threads
 from minidl.errors import ArgumentError
 
 SAMPLES, FEATURES, CLASSES, BATCH = 22, 4, 3, 5
@@ -837,3 +837,54 @@ class TestRecordings:
         model = compiled(network(), eagerly=False)
         kept = [model.predict_on_batch(X[k : k + 2]) for k in range(8)]
         assert_bitwise_equal(kept, [np.array(model(X[k : k + 2]).data) for k in range(8)])
+
+
+class TestWhoDividesLargeProducts:
+    """BLAS, in networks whose weights are matrices and vectors; nobody, where there are convolutions as well."""
+
+    @pytest.mark.parametrize(
+        ("layers", "divided"),
+        [
+            ([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")], True),
+            (
+                [
+                    keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3), keras.layers.Flatten(),
+                    keras.layers.Dense(3, activation="softmax"),
+                ],
+                False,
+            ),
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("eagerly", [True, False])
+    def test_is_a_matter_of_the_model(self, layers, divided, eagerly):
+        seen = []
+
+        class Spy(keras.layers.Layer):
+            def call(self, inputs):
+                seen.append(threads.products_divided.get())
+                return inputs
+
+        model = keras.Sequential([*layers, Spy()])
+        model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=eagerly)
+        x, y = np.ones((4, 8, 8, 1), np.float32), np.zeros(4, int)
+        model.fit(x, y, verbose=0)
+        seen.clear()
+        model.steps.train(x, y, None)
+        model.steps.test(x, y, None)
+        model.steps.predict(x)
+        assert set(seen) == ({divided} if seen or eagerly else set())
+        assert not threads.products_divided.get()
+
+    def test_and_a_replay_gives_what_the_step_gives(self):
+        x, y = random.standard_normal((200, 400)).astype(np.float32), random.integers(0, CLASSES, 200)
+
+        def weights(eagerly):
+            keras.utils.set_random_seed(3)
+            model = keras.Sequential([keras.Input((400,)), keras.layers.Dense(50), keras.layers.Dense(CLASSES)])
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile("sgd", loss, run_eagerly=eagerly)
+            model.fit(x, y, batch_size=200, epochs=5, verbose=0)
+            return model.get_weights()
+
+        for eager, replayed in zip(weights(True), weights(False), strict=True):
+            np.testing.assert_array_equal(eager, replayed)
