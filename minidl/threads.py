@@ -13,8 +13,8 @@ import functools
 import os
 import queue
 import threading
-from collections.abc import Callable
-from contextlib import ContextDecorator, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -31,14 +31,22 @@ LONG_PIECE = 131_072
 LARGE = 524_288
 LARGE_PRODUCT = 3_000_000
 
+_left_to_blas: ContextVar[bool] = ContextVar("left_to_blas", default=False)
 
-products_divided: ContextVar[bool] = ContextVar("products_divided", default=False)
-"""Whether large products are divided by BLAS, and nothing else is divided."""
+
+@contextmanager
+def products_divided(divided: bool = True) -> Iterator[None]:
+    """In this block BLAS divides large products, and nothing else is divided; or, with False, the other way round."""
+    before = _left_to_blas.set(divided)
+    try:
+        yield
+    finally:
+        _left_to_blas.reset(before)
 
 
 def workers(count: int) -> int:
     """Among how many threads `in_parallel` divides so many parts."""
-    return 1 if products_divided.get() else max(1, min(_available(), count))
+    return 1 if _left_to_blas.get() else max(1, min(_available(), count))
 
 
 def _available() -> int:
@@ -102,11 +110,11 @@ def matmul(a: Array, b: Array, out: Array) -> Array:
     """The product of two matrices, of stacks of them, or of vectors.
 
     BLAS adds up in another order with several threads. So it has one wherever this is called from, but for two large
-    matrices where `products_divided` says so.
+    matrices in a block of `products_divided`.
     """
     with nullcontext() if one_blas_thread.visitors else one_blas_thread:
         large = a.ndim == b.ndim == 2 and a.size * b.shape[1] >= LARGE_PRODUCT
-        if not (large and products_divided.get() and _available() > 1):
+        if not (large and _left_to_blas.get() and _available() > 1):
             return np.matmul(a, b, out=out)
         try:
             _divide_products(config.num_threads())

@@ -99,12 +99,9 @@ class TestDivision:
 
     def test_where_blas_divides_nothing_else_does(self, monkeypatch):
         monkeypatch.setattr(config, "num_threads", lambda: 2)
-        before = threads.products_divided.set(True)
-        try:
+        with threads.products_divided():
             assert threads.workers(8) == 1
             assert threads.division(10 * threads.LARGE) == (threads.PIECE, 1)
-        finally:
-            threads.products_divided.reset(before)
 
 
 IMAGES = np.random.default_rng(1).standard_normal((16, 40, 40, 24), np.float32)
@@ -141,9 +138,8 @@ def test_kernels_give_the_same_with_any_number_of_threads(kernel, inputs, monkey
 
 @pytest.fixture(params=[False, True])
 def divided(request):
-    before = threads.products_divided.set(request.param)
-    yield request.param
-    threads.products_divided.reset(before)
+    with threads.products_divided(request.param):
+        yield request.param
 
 
 class TestMatmul:

@@ -66,8 +66,5 @@ class Steps:
         """With what the kernels of this model divide among threads: products of matrices, or everything else."""
         if self._of_matrices[1] != generation():
             self._of_matrices = (all(len(v.shape) <= 2 for v in self._model.variables), generation())
-        before = products_divided.set(self._of_matrices[0])
-        try:
+        with products_divided(self._of_matrices[0]):
             return step(*args)
-        finally:
-            products_divided.reset(before)
