@@ -1,0 +1,120 @@
+"""Images cut out of images, and images turned, shifted and stretched: for each pixel of the new one, where in the old.
+
+Images are (n, height, width, channels). Each comes with parameters of its own, which are constants: a gradient flows to
+the images alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from minidl.kernels.kernel import Kernel
+from minidl.memory import Array, Memory, Shape
+
+
+@dataclass(frozen=True)
+class AffineSampling(Kernel):
+    """y[i, j] = x[a·i + b·j + c, d·i + e·j + f];  dx = each dy given back to the pixels it was taken from.
+
+    `transforms` (n, 2, 3) hold (a, b, c) and (d, e, f) for each image. The place that is asked for lies between four
+    pixels: "bilinear" weighs them by nearness, "nearest" takes the one. Beyond the border stand
+
+        constant  k k k k | a b c d | k k k k     k = `fill_value`
+        nearest   a a a a | a b c d | d d d d
+        reflect   d c b a | a b c d | d c b a
+        wrap      a b c d | a b c d | a b c d
+
+    With "constant", a place less than a pixel beyond the border is still half in the image, as in Keras. All this is
+    linear in x: y = S·x with a sparse matrix of one or four numbers a row, and so dx = Sᵀ·dy. "nearest" keeps integers.
+    """
+
+    interpolation: str = "bilinear"
+    fill_mode: str = "reflect"
+    fill_value: float = 0.0
+
+    def forward(self, memory: Memory, x: Array, transforms: Array) -> tuple[Array, tuple[Array, Array, Shape]]:
+        corners = list(product(*(self._along(axis, x.shape, transforms) for axis in (0, 1))))
+        images, height, width, channels = x.shape
+        shape = (images, height, width, len(corners))
+        whole = np.int32 if math.prod(shape) < 2**31 else np.int64
+        indices, weights = memory.empty(shape, whole), memory.empty(shape, x.real.dtype)
+        first = np.arange(images, dtype=whole)[:, None, None] * height
+        for k, ((row, row_weight), (column, column_weight)) in enumerate(corners):
+            indices[..., k] = (first + row) * width + column
+            weights[..., k] = row_weight * column_weight
+        y = memory.like(x)
+        y.reshape(-1, channels)[:] = _sparse(indices, weights) @ x.reshape(-1, channels)
+        if self.fill_mode == "constant" and self.fill_value:
+            y += (self.fill_value * (1 - weights.sum(axis=-1, keepdims=True))).astype(x.real.dtype)
+        return y, (indices, weights, x.shape)
+
+    def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array, Shape]) -> tuple[Array, None]:
+        indices, weights, shape = saved
+        dx = memory.empty(shape, dy.dtype)
+        dx.reshape(-1, shape[-1])[:] = _sparse(indices, weights).T @ dy.reshape(-1, shape[-1])
+        return dx, None
+
+    def _along(self, axis: int, shape: Shape, transforms: Array) -> list[tuple[Array, Array]]:
+        """The neighbours of every place along an axis, each as index and weight of (n, height, width)."""
+        a, b, c = transforms.real[:, axis, :, None].swapaxes(0, 1)
+        places = (a * np.arange(shape[1]))[:, :, None] + (b * np.arange(shape[2]) + c)[:, None, :]
+        if self.interpolation == "nearest":
+            below = np.floor(places + 0.5)
+            neighbours = [(below, np.ones_like(below))]
+        else:
+            below = np.floor(places)
+            neighbours = [(below, below + 1 - places), (below + 1, places - below)]
+        # No image has so many rows that 32 bits would not do.
+        return [self._inside(index.astype(np.int32), weight, shape[1 + axis]) for index, weight in neighbours]
+
+    def _inside(self, index: Array, weight: Array, size: int) -> tuple[Array, Array]:
+        """What stands beyond the border, by the index and the weight of a pixel inside."""
+        if self.fill_mode == "wrap":
+            return index % size, weight
+        if self.fill_mode == "reflect":
+            index = index % (2 * size)
+            return np.minimum(index, 2 * size - 1 - index), weight
+        inside = np.clip(index, 0, size - 1)
+        return inside, weight * (inside == index) if self.fill_mode == "constant" else weight
+
+
+def _sparse(indices: Array, weights: Array) -> Any:
+    """The square matrix that has, in each row, these weights in these columns."""
+    from scipy.sparse import csr_array
+
+    rows = math.prod(indices.shape[:-1])
+    starts = np.arange(0, weights.size + 1, indices.shape[-1], dtype=indices.dtype)
+    return csr_array((weights.reshape(-1), indices.reshape(-1), starts), shape=(rows, rows))
+
+
+@dataclass(frozen=True)
+class Crop(Kernel):
+    """y = a window of `size` in each image, from the corner (top, left) on;  dx = dy in that window, 0 elsewhere."""
+
+    size: tuple[int, int]
+
+    def forward(self, memory: Memory, x: Array, corners: Array) -> tuple[Array, tuple[Array, Shape]]:
+        y = self._windows(x)[self._places(corners, x.shape)]
+        return y.reshape(len(x), *self.size, x.shape[-1]), (corners, x.shape)
+
+    def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Shape]) -> tuple[Array, None]:
+        corners, shape = saved
+        dx = memory.empty(shape, dy.dtype)
+        dx.fill(0)
+        self._windows(dx)[self._places(corners, shape)] = dy.reshape(len(dy), self.size[0], self.size[1] * shape[-1])
+        return dx, None
+
+    def _windows(self, x: Array) -> Array:
+        """All windows, with pixels and channels of a row as one axis: one long piece to copy, not many short ones."""
+        images, height, width, channels = x.shape
+        rows = x.reshape(images, height, width * channels)
+        return sliding_window_view(rows, (self.size[0], self.size[1] * channels), axis=(1, 2), writeable=True)
+
+    def _places(self, corners: Array, shape: Shape) -> tuple[Array, Array, Array]:
+        return np.arange(shape[0]), corners[:, 0], corners[:, 1] * shape[-1]
