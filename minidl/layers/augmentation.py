@@ -12,7 +12,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidl import augmentation, random
-from minidl.augmentation import Factor, check_choice, factor_range
+from minidl.augmentation.arguments import (
+    FILL_MODES,
+    FLIPS,
+    INTERPOLATIONS,
+    Factor,
+    check_choice,
+    contrast_range,
+    erasing_rate,
+    factor_range,
+    fill_numbers,
+    zoom_range,
+)
 from minidl.autodiff.tensor import Tensor
 from minidl.checks import count, interval, number
 from minidl.errors import AbstractMethodError, ArgumentError
@@ -52,7 +63,7 @@ class RandomFlip(RandomImageLayer):
         **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(seed, data_format, **kwargs)
-        self.mode = check_choice(self, "mode", mode, augmentation.FLIPS)
+        self.mode = check_choice(self, "mode", mode, FLIPS)
 
     def augment(self, images: Tensor) -> Tensor:
         """Some of them mirrored."""
@@ -104,8 +115,8 @@ class _Sampler(RandomImageLayer):
         **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(seed, data_format, **kwargs)
-        self.fill_mode = check_choice(self, "fill_mode", fill_mode, augmentation.FILL_MODES)
-        self.interpolation = check_choice(self, "interpolation", interpolation, augmentation.INTERPOLATIONS)
+        self.fill_mode = check_choice(self, "fill_mode", fill_mode, FILL_MODES)
+        self.interpolation = check_choice(self, "interpolation", interpolation, INTERPOLATIONS)
         self.fill_value = number(self, "fill_value", fill_value)
 
     @property
@@ -163,10 +174,10 @@ class RandomZoom(_Sampler):
         data_format: str | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.height_factor = augmentation.zoom_range(self, "height_factor", height_factor)
+        self.height_factor = zoom_range(self, "height_factor", height_factor)
         self.width_factor = None
         if width_factor is not None:
-            self.width_factor = augmentation.zoom_range(self, "width_factor", width_factor)
+            self.width_factor = zoom_range(self, "width_factor", width_factor)
 
     def augment(self, images: Tensor) -> Tensor:
         """All zoomed."""
@@ -185,7 +196,7 @@ class RandomContrast(RandomImageLayer):
         self, factor: Factor, value_range: Sequence[float] = (0, 255), seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(seed, **kwargs)
-        self.factor = augmentation.contrast_range(self, factor)
+        self.factor = contrast_range(self, factor)
         self.value_range = interval(self, "value_range", value_range, -math.inf, math.inf)
 
     def augment(self, images: Tensor) -> Tensor:
@@ -221,9 +232,9 @@ class RandomErasing(RandomImageLayer):
         value_range: Sequence[float] = (0, 255), seed: int | None = None, data_format: str | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(seed, data_format, **kwargs)
-        self.factor = augmentation.erasing_rate(self, factor)
+        self.factor = erasing_rate(self, factor)
         self.scale = interval(self, "scale", scale, 0, 1)
-        self.fill_value = None if fill_value is None else augmentation.fill_numbers(self, fill_value)
+        self.fill_value = None if fill_value is None else fill_numbers(self, fill_value)
         self.value_range = interval(self, "value_range", value_range, -math.inf, math.inf)
 
     def augment(self, images: Tensor) -> Tensor:

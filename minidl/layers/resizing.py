@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minidl import ops
-from minidl.augmentation import check_choice
+from minidl.augmentation.arguments import check_choice
 from minidl.autodiff.tensor import Tensor
 from minidl.checks import count, flag, number
 from minidl.errors import ArgumentError

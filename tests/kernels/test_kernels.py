@@ -771,8 +771,9 @@ POOLING = [
 def samplings(draw):
     """Places at quarters between pixels, never half way, where "nearest" has to choose; far beyond the border, too."""
     n, height, width, channels = (draw(st.integers(least, 4)) for least in (0, 1, 1, 1))
-    modes = st.sampled_from(["reflect", "wrap", "nearest", "constant"])
-    kernel = AffineSampling(draw(st.sampled_from(["bilinear", "nearest"])), draw(modes), draw(st.sampled_from([0, 0.5])))
+    interpolation = st.sampled_from(["bilinear", "nearest"])
+    mode = st.sampled_from(["reflect", "wrap", "nearest", "constant"])
+    kernel = AffineSampling(draw(interpolation), draw(mode), draw(st.sampled_from([0, 0.5])))
     whole = draw(hnp.arrays(np.int64, (n, 2, 3), elements=st.integers(-2, 2)))
     shift = draw(hnp.arrays(np.int64, (n, 2, 3), elements=st.integers(-7, 7)))
     quarters = draw(st.sampled_from([0.0, 0.25, -0.25]))
