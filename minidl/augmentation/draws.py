@@ -23,8 +23,8 @@ def factors(generator: Generator, x: Array, limits: Range) -> Array:
 
 
 def coins(generator: Generator, x: Array, rate: float) -> Array:
-    """Yes with probability `rate`, for each image: (n, 1, 1, 1)."""
-    heads: Array = generator.random((len(x), 1, 1, 1)) < rate
+    """Yes with probability `rate`, for each image: (n,)."""
+    heads: Array = generator.random(len(x)) < rate
     return heads
 
 
@@ -68,8 +68,8 @@ def _about_the_center(matrices: Array, x: Array) -> Array:
 def rectangles(generator: Generator, x: Array, rate: float, scale: Range) -> Array:
     """Which pixels are erased: (n, height, width, 1)."""
     rows, columns = (_between(generator, len(x), n, np.sqrt(generator.uniform(*scale, len(x)))) for n in x.shape[1:3])
-    chosen = coins(generator, x, rate)[:, 0, 0]
-    region: Array = (rows & chosen)[:, :, None] & columns[:, None, :]
+    chosen = coins(generator, x, rate)
+    region: Array = (rows & chosen[:, None])[:, :, None] & columns[:, None, :]
     return region[..., None]
 
 

@@ -44,7 +44,7 @@ def random_flip(images: Any, generator: Generator, rate: float = 0.5, mode: str 
         for axis, direction in ((1, "vertical"), (2, "horizontal")):
             if direction in mode:
                 chosen = drawn(x, generator, draws.coins, rate)
-                x = apply(kernels.Where(), chosen, apply(kernels.Flip(axis), x), x)
+                x = apply(kernels.FlipSome(axis), x, chosen)
         return x
 
     return changed("random_flip", images, generator, flip, moved_only=True)

@@ -51,7 +51,7 @@ from minidl.kernels.elementary import (
     Tan,
     Tanh,
 )
-from minidl.kernels.images import AffineSampling, Crop
+from minidl.kernels.images import AffineSampling, Crop, FlipSome
 from minidl.kernels.indexing import GetItem, NonDifferentiable, OneHot, Sort, Take
 from minidl.kernels.kernel import Kernel
 from minidl.kernels.linalg import Affine, Einsum, MatMul
@@ -78,7 +78,7 @@ __all__ = [
     "Absolute", "Add", "Affine", "AffineSampling", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh",
     "AveragePooling", "BatchNormalization", "BroadcastTo", "Cast", "Clip", "Concatenate", "Convolution",
     "ConvolutionTranspose", "Cos", "Cosh", "Crop", "CumSum", "DepthwiseConvolution", "Divide", "Drawn", "Dropout",
-    "Einsum", "Elu", "Erf", "Exp", "Expm1", "Flip", "Gelu", "GeneralRelu", "GetItem", "GroupNormalization",
+    "Einsum", "Elu", "Erf", "Exp", "Expm1", "Flip", "FlipSome", "Gelu", "GeneralRelu", "GetItem", "GroupNormalization",
     "HardSigmoid", "Kernel", "LeakyRelu", "Log", "Log1p", "LogSoftmax", "LogSumExp", "MatMul", "Max", "MaxPooling",
     "Maximum", "Mean", "Min", "Minimum", "Mish", "Multiply", "Negative", "NonDifferentiable", "OneHot", "PRelu", "Pad",
     "Power", "Prod", "RandomUniform", "Relu", "Repeat", "Reshape", "Selu", "Sigmoid", "SigmoidCrossentropy", "Sign",

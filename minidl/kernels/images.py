@@ -39,15 +39,16 @@ class AffineSampling(Kernel):
     fill_value: float = 0.0
 
     def forward(self, memory: Memory, x: Array, transforms: Array) -> tuple[Array, tuple[Array, Array, Shape]]:
-        corners = list(product(*(self._along(axis, x.shape, transforms) for axis in (0, 1))))
         images, height, width, channels = x.shape
-        shape = (images, height, width, len(corners))
+        rows, columns = (self._neighbours(axis, x, transforms.real) for axis in (0, 1))
+        shape = (images, height, width, len(rows) * len(columns))
         whole = np.int32 if math.prod(shape) < 2**31 else np.int64
         indices, weights = memory.empty(shape, whole), memory.empty(shape, x.real.dtype)
         first = np.arange(images, dtype=whole)[:, None, None] * height
-        for k, ((row, row_weight), (column, column_weight)) in enumerate(corners):
-            indices[..., k] = (first + row) * width + column
-            weights[..., k] = row_weight * column_weight
+        starts = [((first + row) * width, weight) for row, weight in rows]
+        for k, ((start, row_weight), (column, column_weight)) in enumerate(product(starts, columns)):
+            np.add(start, column, out=indices[..., k])
+            np.multiply(row_weight, column_weight, out=weights[..., k])
         y = memory.like(x)
         y.reshape(-1, channels)[:] = _sparse(indices, weights) @ x.reshape(-1, channels)
         if self.fill_mode == "constant" and self.fill_value:
@@ -60,28 +61,34 @@ class AffineSampling(Kernel):
         dx.reshape(-1, shape[-1])[:] = _sparse(indices, weights).T @ dy.reshape(-1, shape[-1])
         return dx, None
 
-    def _along(self, axis: int, shape: Shape, transforms: Array) -> list[tuple[Array, Array]]:
-        """The neighbours of every place along an axis, each as index and weight of (n, height, width)."""
-        a, b, c = transforms.real[:, axis, :, None].swapaxes(0, 1)
-        places = (a * np.arange(shape[1]))[:, :, None] + (b * np.arange(shape[2]) + c)[:, None, :]
+    def _neighbours(self, axis: int, x: Array, transforms: Array) -> list[tuple[Array, Array]]:
+        """The pixels along an axis that each place lies between, as (index, weight), each of (n, height, width)."""
+        a, b, c = transforms[:, axis, :, None].swapaxes(0, 1)
+        places = (a * np.arange(x.shape[1]))[:, :, None] + (b * np.arange(x.shape[2]) + c)[:, None, :]
         if self.interpolation == "nearest":
-            below = np.floor(places + 0.5)
-            neighbours = [(below, np.ones_like(below))]
-        else:
-            below = np.floor(places)
-            neighbours = [(below, below + 1 - places), (below + 1, places - below)]
-        # No image has so many rows that 32 bits would not do.
-        return [self._inside(index.astype(np.int32), weight, shape[1 + axis]) for index, weight in neighbours]
+            places += 0.5
+        below = np.floor(places)
+        lowest, highest = int(below.min(initial=0)), int(below.max(initial=0)) + 1
+        asked, share = (below - lowest).astype(np.intp), (places - below).astype(x.real.dtype)
+        parts = [(asked, 1 - share), (asked + 1, share)]
+        if self.interpolation == "nearest":
+            parts = [(asked, np.ones_like(share))]
+        # What stands in for a place beyond the border is found once for each and then looked up.
+        index, counts = self._standing_in(np.arange(lowest, highest + 1, dtype=np.int32), x.shape[1 + axis])
+        if self.fill_mode == "constant":
+            parts = [(at, weight * counts[at]) for at, weight in parts]
+        return [(index[at], weight) for at, weight in parts]
 
-    def _inside(self, index: Array, weight: Array, size: int) -> tuple[Array, Array]:
-        """What stands beyond the border, by the index and the weight of a pixel inside."""
+    def _standing_in(self, asked: Array, size: int) -> tuple[Array, Array]:
+        """Which pixels 0 … size − 1 stand for these, and whether these are inside."""
+        inside = np.clip(asked, 0, size - 1)
+        counts = inside == asked
         if self.fill_mode == "wrap":
-            return index % size, weight
+            return asked % size, counts
         if self.fill_mode == "reflect":
-            index = index % (2 * size)
-            return np.minimum(index, 2 * size - 1 - index), weight
-        inside = np.clip(index, 0, size - 1)
-        return inside, weight * (inside == index) if self.fill_mode == "constant" else weight
+            folded = asked % (2 * size)
+            return np.minimum(folded, 2 * size - 1 - folded), counts
+        return inside, counts
 
 
 def _sparse(indices: Array, weights: Array) -> Any:
@@ -91,6 +98,23 @@ def _sparse(indices: Array, weights: Array) -> Any:
     rows = math.prod(indices.shape[:-1])
     starts = np.arange(0, weights.size + 1, indices.shape[-1], dtype=indices.dtype)
     return csr_array((weights.reshape(-1), indices.reshape(-1), starts), shape=(rows, rows))
+
+
+@dataclass(frozen=True)
+class FlipSome(Kernel):
+    """y = x with the order along `axis` reversed in the images that are chosen;  dx = dy with theirs reversed."""
+
+    axis: int
+
+    def forward(self, memory: Memory, x: Array, chosen: Array) -> tuple[Array, Array]:
+        chosen = chosen.real.astype(bool)
+        y = memory.like(x)
+        np.copyto(y, x)
+        y[chosen] = np.flip(x[chosen], self.axis)
+        return y, chosen
+
+    def backward(self, memory: Memory, dy: Array, chosen: Array) -> tuple[Array, None]:
+        return self.forward(memory, dy, chosen)[0], None
 
 
 @dataclass(frozen=True)

@@ -820,8 +820,21 @@ def cropped(x, corners, size):
     return np.array(windows).reshape(len(x), *size, x.shape[-1])
 
 
+@st.composite
+def flips(draw):
+    x = draw(arrays(shapes(min_dims=2)))
+    chosen = draw(hnp.arrays(bool, x.shape[:1]))
+    return FlipSome(draw(st.integers(1, x.ndim - 1))), (x, chosen)
+
+
+def flipped(x, chosen, axis):
+    images = [np.flip(image, axis - 1) if yes else image for image, yes in zip(x, chosen, strict=True)]
+    return np.array(images).reshape(x.shape)
+
+
 IMAGES = [
     Row(AffineSampling, samplings(), sampled, wrt=(0,)),
+    Row(FlipSome, flips(), flipped, wrt=(0,)),
     Row(Crop, crops(), cropped, wrt=(0,)),
 ]
 
