@@ -18,6 +18,10 @@ from minidl.kernels.kernel import Kernel
 from minidl.memory import Array, Memory, Shape
 
 
+# How many places are looked up at once.
+PIXELS = 2**13
+
+
 @dataclass(frozen=True)
 class AffineSampling(Kernel):
     """y[i, j] = x[a·i + b·j + c, d·i + e·j + f];  dx = each dy given back to the pixels it was taken from.
@@ -40,15 +44,14 @@ class AffineSampling(Kernel):
 
     def forward(self, memory: Memory, x: Array, transforms: Array) -> tuple[Array, tuple[Array, Array, Shape]]:
         images, height, width, channels = x.shape
-        rows, columns = (self._neighbours(axis, x, transforms.real) for axis in (0, 1))
-        shape = (images, height, width, len(rows) * len(columns))
+        shape = (images, height, width, 1 if self.interpolation == "nearest" else 4)
         whole = np.int32 if math.prod(shape) < 2**31 else np.int64
         indices, weights = memory.empty(shape, whole), memory.empty(shape, x.real.dtype)
-        first = np.arange(images, dtype=whole)[:, None, None] * height
-        starts = [((first + row) * width, weight) for row, weight in rows]
-        for k, ((start, row_weight), (column, column_weight)) in enumerate(product(starts, columns)):
-            np.add(start, column, out=indices[..., k])
-            np.multiply(row_weight, column_weight, out=weights[..., k])
+        # As many images at once as let everything about them stay in the cache.
+        some = max(1, PIXELS // (height * width))
+        for first in range(0, images, some):
+            part = slice(first, first + some)
+            self._locate(first, transforms.real[part], indices[part], weights[part])
         y = memory.like(x)
         y.reshape(-1, channels)[:] = _sparse(indices, weights) @ x.reshape(-1, channels)
         if self.fill_mode == "constant" and self.fill_value:
@@ -61,20 +64,32 @@ class AffineSampling(Kernel):
         dx.reshape(-1, shape[-1])[:] = _sparse(indices, weights).T @ dy.reshape(-1, shape[-1])
         return dx, None
 
-    def _neighbours(self, axis: int, x: Array, transforms: Array) -> list[tuple[Array, Array]]:
+    def _locate(self, first: int, transforms: Array, indices: Array, weights: Array) -> None:
+        """Fill in which pixels are taken, counted through all images, for some of the images from `first` on."""
+        images, height, width, _ = indices.shape
+        rows, columns = (self._neighbours(axis, transforms, (height, width), weights.dtype) for axis in (0, 1))
+        above = np.arange(first, first + images, dtype=indices.dtype)[:, None, None] * height
+        starts = [((above + row) * width, weight) for row, weight in rows]
+        for k, ((start, row_weight), (column, column_weight)) in enumerate(product(starts, columns)):
+            np.add(start, column, out=indices[..., k])
+            np.multiply(row_weight, column_weight, out=weights[..., k])
+
+    def _neighbours(
+        self, axis: int, transforms: Array, sizes: tuple[int, int], dtype: np.dtype[Any]
+    ) -> list[tuple[Array, Array]]:
         """The pixels along an axis that each place lies between, as (index, weight), each of (n, height, width)."""
         a, b, c = transforms[:, axis, :, None].swapaxes(0, 1)
-        places = (a * np.arange(x.shape[1]))[:, :, None] + (b * np.arange(x.shape[2]) + c)[:, None, :]
+        places = (a * np.arange(sizes[0]))[:, :, None] + (b * np.arange(sizes[1]) + c)[:, None, :]
         if self.interpolation == "nearest":
             places += 0.5
         below = np.floor(places)
         lowest, highest = int(below.min(initial=0)), int(below.max(initial=0)) + 1
-        asked, share = (below - lowest).astype(np.intp), (places - below).astype(x.real.dtype)
+        asked, share = (below - lowest).astype(np.intp), (places - below).astype(dtype)
         parts = [(asked, 1 - share), (asked + 1, share)]
         if self.interpolation == "nearest":
             parts = [(asked, np.ones_like(share))]
         # What stands in for a place beyond the border is found once for each and then looked up.
-        index, counts = self._standing_in(np.arange(lowest, highest + 1, dtype=np.int32), x.shape[1 + axis])
+        index, counts = self._standing_in(np.arange(lowest, highest + 1, dtype=np.int32), sizes[axis])
         if self.fill_mode == "constant":
             parts = [(at, weight * counts[at]) for at, weight in parts]
         return [(index[at], weight) for at, weight in parts]
