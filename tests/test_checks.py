@@ -76,3 +76,14 @@ def test_integers_and_axes():
     assert axes("Thing", [0, 2]) == (0, 2)
     with pytest.raises(ArgumentError, match="Thing: axis must be an integer or several of them, got"):
         axes("Thing", 1.5)
+
+
+class TestInterval:
+    @pytest.mark.parametrize("value", [(-1, 0.5), [-1, 0.5], np.array([-1, 0.5])])
+    def test_pairs(self, value):
+        assert checks.interval("RandomZoom", "factor", value, -1, 1) == (-1, 0.5)
+
+    @pytest.mark.parametrize("value", [0.5, (0.5, -1), (-1.5, 0), (0, 1.5), (0,), (0, 0, 0), ("a", "b"), None, (0, np.nan)])
+    def test_no_pairs(self, value):
+        with pytest.raises(ArgumentError, match="RandomZoom: factor must be a"):
+            checks.interval("RandomZoom", "factor", value, -1, 1)

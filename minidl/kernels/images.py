@@ -17,7 +17,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from minidl.kernels.kernel import Kernel
 from minidl.memory import Array, Memory, Shape
 
-
 # How many places are looked up at once.
 PIXELS = 2**13
 
