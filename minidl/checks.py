@@ -67,3 +67,15 @@ def axes(owner: object, value: Any) -> int | tuple[int, ...]:
     """An axis as a Python integer, several as a tuple of them."""
     several = integers(owner, "axis", value)
     return several if np.iterable(value) else several[0]
+
+
+def interval(owner: object, argument: str, value: Any, least: float, most: float) -> tuple[float, float]:
+    """`value`, two numbers in [least, most] the smaller first, as a tuple of Python numbers."""
+    pair = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else ()
+    if len(pair) == 2:
+        low, high = (number(owner, argument, end) for end in pair)
+        if least <= low <= high <= most:
+            return low, high
+    raise ArgumentError(
+        f"{_name(owner)}: {argument} must be a pair (low, high) with {least:g} ≤ low ≤ high ≤ {most:g}, got {value!r}"
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidl.autodiff import Tensor
-from minidl.checks import axes, count, flag, integers, number
+from minidl.checks import axes, count, flag, integers, interval, number
 from minidl.errors import ArgumentError
 
 TINY = 5e-324
@@ -76,3 +76,16 @@ def test_integers_and_axes():
     assert axes("Thing", [0, 2]) == (0, 2)
     with pytest.raises(ArgumentError, match="Thing: axis must be an integer or several of them, got"):
         axes("Thing", 1.5)
+
+
+class TestInterval:
+    @pytest.mark.parametrize("value", [(-1, 0.5), [-1, 0.5], np.array([-1, 0.5])])
+    def test_pairs(self, value):
+        assert interval("RandomZoom", "factor", value, -1, 1) == (-1, 0.5)
+
+    @pytest.mark.parametrize(
+        "value", [0.5, (0.5, -1), (-1.5, 0), (0, 1.5), (0,), (0, 0, 0), ("a", "b"), None, (0, math.nan)]
+    )
+    def test_no_pairs(self, value):
+        with pytest.raises(ArgumentError, match="RandomZoom: factor must be a"):
+            interval("RandomZoom", "factor", value, -1, 1)

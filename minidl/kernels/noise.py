@@ -6,7 +6,9 @@ without randomness, and is differentiated like any other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +33,24 @@ class RandomUniform(Kernel):
             y *= self.high - self.low
             y += self.low
         return y, None
+
+    def backward(self, memory: Memory, dy: Array, saved: None) -> tuple[None]:
+        return (None,)
+
+
+@dataclass(frozen=True)
+class Drawn(Kernel):
+    """y = draw(generator, x, *arguments): what is drawn for a batch x; not differentiable, constant in x.
+
+    `draw` is a plain function that looks at the shape and dtype of x alone.
+    """
+
+    generator: np.random.Generator
+    draw: Callable[..., Array]
+    arguments: tuple[Any, ...] = ()
+
+    def forward(self, memory: Memory, x: Array) -> tuple[Array, None]:
+        return self.draw(self.generator, x, *self.arguments), None
 
     def backward(self, memory: Memory, dy: Array, saved: None) -> tuple[None]:
         return (None,)

@@ -1,6 +1,17 @@
 """Layers: functions with weights, one file a family."""
 
 from minidl.layers.activations import ELU, LeakyReLU, PReLU, ReLU, RReLU, Softmax
+from minidl.layers.augmentation import (
+    MixUp,
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomErasing,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from minidl.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -68,17 +79,20 @@ from minidl.layers.reshaping import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
+from minidl.layers.resizing import CenterCrop, Resizing
 from minidl.layers.variable import Variable
 
 __all__ = [
     "ELU", "Activation", "Add", "Average", "AveragePooling1D", "AveragePooling2D", "AvgPool1D", "AvgPool2D",
-    "BatchNormalization", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Convolution1D",
-    "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose", "Cropping1D", "Cropping2D", "Dense",
-    "DepthwiseConv1D", "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
-    "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPooling1D",
-    "GlobalMaxPooling2D", "GroupNormalization", "Input", "InputLayer", "Layer", "LeakyReLU", "MaxPool1D", "MaxPool2D",
-    "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU", "Permute", "RReLU",
-    "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D",
-    "SeparableConvolution2D", "Softmax", "Subtract", "UpSampling1D", "UpSampling2D", "Variable", "ZeroPadding1D",
-    "ZeroPadding2D", "add", "average", "concatenate", "maximum", "minimum", "multiply", "subtract",
+    "BatchNormalization", "CenterCrop", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose",
+    "Convolution1D", "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose", "Cropping1D", "Cropping2D",
+    "Dense", "DepthwiseConv1D", "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D", "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalMaxPool1D", "GlobalMaxPool2D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GroupNormalization", "Input", "InputLayer", "Layer", "LeakyReLU",
+    "MaxPool1D", "MaxPool2D", "MaxPooling1D", "MaxPooling2D", "Maximum", "Minimum", "MixUp", "Multiply",
+    "Normalization", "PReLU", "Permute", "RReLU", "RandomBrightness", "RandomContrast", "RandomCrop", "RandomErasing",
+    "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "ReLU", "RepeatVector", "Rescaling", "Reshape",
+    "Resizing", "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D", "Softmax",
+    "Subtract", "UpSampling1D", "UpSampling2D", "Variable", "ZeroPadding1D", "ZeroPadding2D", "add", "average",
+    "concatenate", "maximum", "minimum", "multiply", "subtract",
 ]  # fmt: skip

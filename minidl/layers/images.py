@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from minidl import ops
+from minidl.autodiff.tensor import Tensor
 from minidl.errors import ShapeError
 from minidl.layers.layer import Layer, OpenShape
 from minidl.ops.convolution import check_data_format
@@ -47,6 +49,14 @@ class ImageLayer(Layer):
     def is_default(self, name: str, value: Any, default: Any) -> bool:
         """Whether an argument has its default; channels are last."""
         return (name == "data_format" and value == "channels_last") or super().is_default(name, value, default)
+
+    def on_channels_last(self, function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+        """What `function` makes of the inputs with their channels on the last axis, put back to where they were."""
+        if self.data_format == "channels_last":
+            return function(inputs)
+        last = self.axes + 1
+        there, back = (0, *range(2, last + 1), 1), (0, last, *range(1, last))
+        return ops.transpose(function(ops.transpose(inputs, there)), back)
 
     def _check_rank(self, shape: OpenShape) -> None:
         if len(shape) == self.axes + 2:

@@ -14,6 +14,7 @@ from minidl.checks import count, integers
 from minidl.errors import ArgumentError, ShapeError, unknown_name
 from minidl.layers.images import ImageLayer
 from minidl.layers.layer import Layer, OpenShape
+from minidl.layers.resizing import along_axis, weights_of
 from minidl.ops.convolution import PerAxis, per_axis
 
 T = TypeVar("T")
@@ -244,16 +245,9 @@ class UpSampling2D(ImageLayer):
 
 
 def _interpolate(x: Tensor, factor: int, axis: int) -> Tensor:
-    """yᵢ = Σⱼ max(0, 1 − |pᵢ − j|)·xⱼ along `axis`: the new pixel i lies at pᵢ = (i + ½)/factor − ½ among the old.
-
-    A product with a matrix that has two numbers in each row and zeros elsewhere.
-    """
-    x, n = floating(x), x.shape[axis]
-    places = np.clip((np.arange(n * factor) + 0.5) / factor - 0.5, 0, n - 1)
-    weights = np.maximum(0, 1 - abs(places[:, None] - np.arange(n)))
-    before, after = x.shape[:axis], x.shape[axis + 1 :]
-    y = ops.matmul(weights.astype(x.dtype), ops.reshape(x, (math.prod(before), n, math.prod(after))))
-    return ops.reshape(y, (*before, n * factor, *after))
+    """The images with `factor` times the pixels along `axis`."""
+    n = x.shape[axis]
+    return along_axis(weights_of(n, n * factor, "bilinear"), floating(x), axis)
 
 
 def _widths(layer: ImageLayer, argument: str, value: Any) -> Any:

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from minidl import optimizers, random
 from minidl.callbacks import Callback, CallbackList, History, ProgressBar
 from minidl.callbacks.callback import as_callbacks
@@ -192,7 +190,7 @@ class Model(Layer):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
-        augment: Callable[[Any, np.random.Generator], Any] | None = None,
+        augment: Callable[..., Any] | None = None,
     ) -> History:
         """Train for the epochs from `initial_epoch` to `epochs`; gives the History.
 
@@ -204,7 +202,8 @@ class Model(Layer):
         With `steps_per_epoch` an epoch has so many batches: it goes on where the last one ended, and begins anew at the
         end of the data. `validation_steps` validates on the first batches only, `validation_freq` n after every n-th
         epoch only. `augment(x, generator)` gives the samples of a training batch in another form, such as flipped or
-        shifted images (see `minidl.augmentation`); it runs beside the training, in a thread of its own.
+        shifted images (see `minidl.augmentation`); it runs beside the training, in a thread of its own. Of three
+        arguments, `augment(x, y, generator)`, it gives samples and targets, such as mixed ones.
 
         Data that is empty, not finite, of the wrong shape, or labelled with classes that do not exist is an error
         before anything is learned. An exception, Ctrl-C too, leaves the model with what it has learned so far.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from minidl.memory import Arena, Array
 
 # (x, y, sample_weight); the last two may be missing. Each is an array, or several of them nested as the model has them.
 Batch = tuple[Any, Any, Any]
-# What changes the samples of a batch at random: f(x, generator).
-Augment = Callable[[Any, Any], Any]
+# What changes the samples of a batch at random, f(x, generator), or samples and targets together, f(x, y, generator).
+Augment = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,35 @@ class Data:
         return classes
 
 
+def change(batch: Batch, augment: Augment, generator: np.random.Generator) -> Batch:
+    """The batch with what `augment` makes of the samples; or of samples and targets, if it asks for three arguments."""
+    x, y, sample_weight = batch
+    if not _wants_targets(augment):
+        return augment(x, generator), y, sample_weight
+    pair = augment(x, y, generator)
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise ArgumentError(f"augment(x, y, generator) must give the pair (x, y), got {type(pair).__name__}")
+    return (*pair, sample_weight)
+
+
+def _wants_targets(augment: Augment) -> bool:
+    """Whether a function has three arguments without a default: (x, y, generator)."""
+    try:
+        parameters = inspect.signature(augment).parameters.values()
+    except ValueError:
+        # Functions written in C may not tell.
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in positional and p.default is p.empty for p in parameters) == 3
+
+
 def augmented(batches: Iterator[Batch], augment: Augment, generator: np.random.Generator) -> Iterator[Batch]:
-    """The batches with `augment(x, generator)` in place of x, each made while the one before is learned from."""
+    """The batches, changed by `augment`, each made while the one before is learned from."""
     from concurrent.futures import ThreadPoolExecutor
 
     def make() -> Batch | None:
         batch = next(batches, None)
-        return None if batch is None else (augment(batch[0], generator), *batch[1:])
+        return None if batch is None else change(batch, augment, generator)
 
     with ThreadPoolExecutor(1, "minidl-augmentation") as thread:
         coming = thread.submit(make)

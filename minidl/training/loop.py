@@ -14,7 +14,7 @@ from minidl.autodiff.tensor import plain
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.callbacks import CallbackList
 from minidl.errors import MiniDLError, ShapeError
-from minidl.training.data import Augment, Batch, Data, augmented
+from minidl.training.data import Augment, Batch, Data, augmented, change
 
 
 def rehearse(model: Any, where: str, data: Data, size: int, augment: Augment | None = None) -> None:
@@ -25,9 +25,11 @@ def rehearse(model: Any, where: str, data: Data, size: int, augment: Augment | N
     objective = model.objective
     x, y, sample_weight = next(data.batches(size))
     if augment is not None:
-        before, x = len(leaves(x)[0]), augment(x, np.random.default_rng(0))
-        if any(np.shape(part)[:1] != (before,) for part in leaves(x)):
-            shapes = ", ".join(str(np.shape(part)) for part in leaves(x))
+        before = len(leaves(x)[0])
+        x, y, _ = change((x, y, sample_weight), augment, np.random.default_rng(0))
+        made = [part for part in leaves((x, y)) if part is not None]
+        if any(np.shape(part)[:1] != (before,) for part in made):
+            shapes = ", ".join(str(np.shape(part)) for part in made)
             raise ShapeError(f"{where}: augment made arrays of shape {shapes} of {before} samples")
     try:
         with no_grad():
@@ -60,7 +62,7 @@ def fit(
 ) -> None:
     """Train for `epochs`, telling the callbacks of everything; `generator` shuffles, None keeps the order.
 
-    `augment(x, generator)` changes the samples of each batch.
+    `augment(x, generator)` changes the samples of each batch, `augment(x, y, generator)` the targets as well.
 
     An epoch has `steps` batches: it goes on where the last one ended, and begins anew at the end of the data.
     """

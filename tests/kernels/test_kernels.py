@@ -764,9 +764,83 @@ POOLING = [
     Row(AveragePooling, poolings(AveragePooling, arrays), over_windows(statistics.fmean)),
 ]
 
+# ---- Images cut out and turned -------------------------------------------------------------------------------------
+
+
+@st.composite
+def samplings(draw):
+    """Places at quarters between pixels, never half way, where "nearest" has to choose; far beyond the border, too."""
+    n, height, width, channels = (draw(st.integers(least, 4)) for least in (0, 1, 1, 1))
+    interpolation = st.sampled_from(["bilinear", "nearest"])
+    mode = st.sampled_from(["reflect", "wrap", "nearest", "constant"])
+    kernel = AffineSampling(draw(interpolation), draw(mode), draw(st.sampled_from([0, 0.5])))
+    whole = draw(hnp.arrays(np.int64, (n, 2, 3), elements=st.integers(-2, 2)))
+    shift = draw(hnp.arrays(np.int64, (n, 2, 3), elements=st.integers(-7, 7)))
+    quarters = draw(st.sampled_from([0.0, 0.25, -0.25]))
+    transforms = whole + np.array([0.0, 0.0, quarters]) + shift * np.array([0, 0, 1])
+    return kernel, (draw(arrays((n, height, width, channels))), transforms)
+
+
+def beyond(image, i, j, fill_mode, fill_value):
+    """A pixel, or what stands for one outside."""
+    places = []
+    for k, size in zip((i, j), image.shape, strict=False):
+        if fill_mode == "constant" and not 0 <= k < size:
+            return np.full(image.shape[2:], fill_value)
+        period = list(range(size)) + (list(range(size))[::-1] if fill_mode == "reflect" else [])
+        places.append(min(max(k, 0), size - 1) if fill_mode in ("nearest", "constant") else period[k % len(period)])
+    return image[tuple(places)]
+
+
+def sampled(x, transforms, interpolation, fill_mode, fill_value):
+    """Pixel by pixel: the place in the old image, and what is there."""
+    y = np.empty_like(x)
+    for n, i, j in np.ndindex(x.shape[:3]):
+        row, column = (a * i + b * j + c for a, b, c in transforms[n].tolist())
+        top, left = math.floor(row), math.floor(column)
+        weights = {
+            (k, m): (1 - abs(row - k)) * (1 - abs(column - m)) for k in (top, top + 1) for m in (left, left + 1)
+        }
+        if interpolation == "nearest":
+            weights = {max(weights, key=weights.get): 1}
+        y[n, i, j] = sum(w * beyond(x[n], *place, fill_mode, fill_value) for place, w in weights.items())
+    return y
+
+
+@st.composite
+def crops(draw):
+    n, height, width, channels = (draw(st.integers(least, 4)) for least in (0, 1, 1, 1))
+    size = draw(st.integers(1, height)), draw(st.integers(1, width))
+    corners = [[draw(st.integers(0, height - size[0])), draw(st.integers(0, width - size[1]))] for _ in range(n)]
+    return Crop(size), (draw(arrays((n, height, width, channels))), np.array(corners, int).reshape(n, 2))
+
+
+def cropped(x, corners, size):
+    windows = [x[k, top : top + size[0], left : left + size[1]] for k, (top, left) in enumerate(corners)]
+    return np.array(windows).reshape(len(x), *size, x.shape[-1])
+
+
+@st.composite
+def flips(draw):
+    x = draw(arrays(shapes(min_dims=2)))
+    chosen = draw(hnp.arrays(bool, x.shape[:1]))
+    return FlipSome(draw(st.integers(1, x.ndim - 1))), (x, chosen)
+
+
+def flipped(x, chosen, axis):
+    images = [np.flip(image, axis - 1) if yes else image for image, yes in zip(x, chosen, strict=True)]
+    return np.array(images).reshape(x.shape)
+
+
+IMAGES = [
+    Row(AffineSampling, samplings(), sampled, wrt=(0,)),
+    Row(FlipSome, flips(), flipped, wrt=(0,)),
+    Row(Crop, crops(), cropped, wrt=(0,)),
+]
+
 TABLE = [
     *ELEMENTARY, *ARITHMETIC, *ACTIVATIONS, *REDUCTIONS, *LINEAR_ALGEBRA, *MOVING, *PICKING, *CROSSENTROPIES,
-    *NORMALIZATION_AND_NOISE, *CONVOLUTIONS, *POOLING,
+    *NORMALIZATION_AND_NOISE, *CONVOLUTIONS, *POOLING, *IMAGES,
 ]  # fmt: skip
 
 
@@ -826,6 +900,6 @@ def test_kernel_without_derivative(row):
 
 
 def test_no_kernel_is_missing_from_the_tables():
-    # RandomUniform is drawn at random: test_noise.py measures its distribution.
-    listed = {row.kernel.__name__ for row in TABLE + WITHOUT_DERIVATIVE} | {"Kernel", "RandomUniform"}
+    # What is drawn at random is in test_noise.py, which measures its distribution.
+    listed = {row.kernel.__name__ for row in TABLE + WITHOUT_DERIVATIVE} | {"Kernel", "Drawn", "RandomUniform"}
     assert listed == set(kernels.__all__)

@@ -1,10 +1,10 @@
-"""`RandomUniform` draws from the generator it holds."""
+"""`RandomUniform` and `Drawn` draw from the generator they hold."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from minidl.kernels import RandomUniform
+from minidl.kernels import Drawn, RandomUniform
 from minidl.memory import Heap
 
 
@@ -45,3 +45,15 @@ def test_every_draw_is_new_and_the_generator_decides():
 
 def test_no_gradient_flows_through_it():
     assert RandomUniform(np.random.default_rng(0)).backward(Heap(), np.ones(3), None) == (None,)
+
+
+def gaussian(generator, x, low):
+    return low + generator.standard_normal(x.shape)
+
+
+def test_what_a_function_draws():
+    kernel, x = Drawn(np.random.default_rng(7), gaussian, (3.0,)), np.empty((2, 5))
+    expected = np.random.default_rng(7)
+    for _ in range(2):
+        np.testing.assert_array_equal(draw(kernel, x), 3.0 + expected.standard_normal((2, 5)))
+    assert kernel.backward(Heap(), np.ones((2, 5)), None) == (None,)

@@ -153,6 +153,33 @@ def test_layers(layers):
     proven(network(*layers))
 
 
+IMAGE_LAYERS = {
+    "flip": lambda: keras.layers.RandomFlip(),
+    "crop": lambda: keras.layers.RandomCrop(1, 2),
+    "translation": lambda: keras.layers.RandomTranslation(0.3, 0.3, fill_mode="constant"),
+    "rotation": lambda: keras.layers.RandomRotation(0.3),
+    "zoom": lambda: keras.layers.RandomZoom(0.5, interpolation="nearest"),
+    "contrast": lambda: keras.layers.RandomContrast(0.5, value_range=(-3, 3)),
+    "brightness": lambda: keras.layers.RandomBrightness(0.2, value_range=(-3, 3)),
+    "erasing": lambda: keras.layers.RandomErasing(0.5, value_range=(-3, 3)),
+    "mixup": lambda: keras.layers.MixUp(),
+    "resizing": lambda: keras.layers.Resizing(3, 5, interpolation="bicubic", antialias=True),
+    "center_crop": lambda: keras.layers.CenterCrop(1, 2),
+}
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["of the data", "of what was learned"])
+@pytest.mark.parametrize("layer", IMAGE_LAYERS.values(), ids=IMAGE_LAYERS)
+def test_images(layer, first):
+    """In front of the network, and behind a layer that gradients flow back to."""
+    before = () if first else (lambda: keras.layers.Dense(4),)
+    shape = lambda: keras.layers.Reshape((2, 2, 1))  # noqa: E731
+    proven(lambda: [
+        keras.Input((FEATURES,)), *(make() for make in (*before, shape, layer)), keras.layers.Flatten(),
+        keras.layers.Dense(CLASSES, activation="softmax"),
+    ])  # fmt: skip
+
+
 SGD, Adam, AdamW = keras.optimizers.SGD, keras.optimizers.Adam, keras.optimizers.AdamW
 OPTIMIZERS = {
     "sgd": lambda **o: SGD(0.05, **o),
