@@ -66,10 +66,10 @@ class Layer(Configurable):
     def __init__(
         self,
         *,
+        activity_regularizer: Any = None,
         name: str | None = None,
         trainable: bool = True,
         dtype: str | None = None,
-        activity_regularizer: Any = None,
         input_shape: Sequence[int | None] | None = None,
         input_dim: int | None = None,
         **others: Any,
@@ -457,11 +457,12 @@ class Layer(Configurable):
     @classmethod
     def arguments(cls) -> dict[str, inspect.Parameter]:
         """The arguments of `__init__`, but for the input shape, which is the model's to keep."""
-        found = super().arguments()
-        kind = inspect.Parameter.KEYWORD_ONLY
-        rules = {name: inspect.Parameter(name, kind, default=None) for name in cls._rule_arguments()}
-        found |= {name: rule for name, rule in rules.items() if name not in found}
-        return {name: found[name] for name in found if name not in ("input_shape", "input_dim")}
+        found, of_all = super().arguments(), inspect.signature(Layer).parameters
+        for name in cls._rule_arguments():
+            found.setdefault(name, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None))
+        # Those that all layers have come last.
+        names = sorted(found, key=lambda name: name in of_all)
+        return {name: found[name] for name in names if name not in ("input_shape", "input_dim")}
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` as plain values, from which `from_config` makes an equal layer."""

@@ -51,7 +51,7 @@ TABLE = [
     ("Dense", {"units": 1, "activation": "tanh", "use_bias": False}, (2, 3, 4), []),
     ("Dense", {"units": 2, "activation": "sigmoid", "bias_initializer": "ones"}, (2, 1, 2, 3), []),
     ("Dense", {"units": 3, "kernel_initializer": "he_normal", "trainable": False}, (1, 2), []),
-    ("Dense", {"units": 2, "kernel_regularizer": L2, "bias_constraint": NON_NEG, "activity_regularizer": L2}, (3, 2), []),
+    ("Dense", {"units": 2, "kernel_regularizer": L2, "activity_regularizer": L2}, (3, 2), []),
     ("DepthwiseConv1D", {"kernel_size": [3], "depth_multiplier": 2}, (2, 5, 2), []),
     ("DepthwiseConv2D", {"kernel_size": [2, 2], "strides": [2, 2], "padding": "same"}, (2, 3, 4, 3), []),
     ("DepthwiseConv2D", {"kernel_size": [2, 2], "depthwise_regularizer": L2, "bias_regularizer": L2}, (2, 3, 4, 3), []),
