@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from minidl import activations, config, constraints, initializers, ops, regularizers
-from minidl.autodiff.graph import layer_path, new_generation, training_mode
+from minidl.autodiff.graph import active_trace, layer_path, new_generation, training_mode
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast
+from minidl.autodiff.tracing import TracedTensor
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import MISSING, Configurable, snake_case
 from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, unknown_name
@@ -368,9 +369,12 @@ class Layer(Configurable):
         """What training adds to the loss, a tensor for each reason: in a loop of one's own, add their sum.
 
         First what the last call added by `add_loss` and activity regularizers, in this layer and in those inside; then
-        what the regularizers make of the weights that are trained.
+        what the regularizers make of the weights that are trained. A call inside of a recorded step (`minidl.function`)
+        adds to the losses inside of that step only: a replay would not renew them.
         """
+        trace = active_trace()
         added = [loss for layer in self._with_all_inside() for loss in layer._losses]
+        added = [loss for loss in added if not isinstance(loss, TracedTensor) or loss.trace is trace]
         return added + [as_tensor(v.regularizer(v)) for v in self.trainable_variables if v.regularizer is not None]
 
     def forget_losses(self) -> None:
@@ -470,7 +474,7 @@ class Layer(Configurable):
         # As in Keras: one that is not there is not mentioned.
         if found.get("activity_regularizer", False) is None:
             del found["activity_regularizer"]
-        return {name: _plain_value(value) for name, value in found.items()}
+        return {name: _plain_argument(name, value) for name, value in found.items()}
 
     def shown(self, name: str) -> Any:
         """What `repr` shows of an argument: of an activation its name."""
@@ -542,6 +546,15 @@ def takes_training(call: Callable[..., Any]) -> bool:
     """Whether a `call` has an argument `training`."""
     parameters = inspect.signature(call).parameters.values()
     return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _plain_argument(name: str, value: Any) -> Any:
+    """An argument as what a file can hold; a function by the name under which its role finds it again."""
+    if inspect.isfunction(value) and name.endswith("_regularizer"):
+        return regularizers.serialize(value)
+    if inspect.isfunction(value) and name.endswith("_constraint"):
+        return constraints.serialize(value)
+    return _plain_value(value)
 
 
 def _plain_value(value: Any) -> Any:

@@ -231,6 +231,27 @@ class TestTraining:
         for a, b in zip(fitted.get_weights(), looped.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
 
+    @pytest.mark.parametrize("record", [lambda f: f, keras.function], ids=["eager", "recorded"])
+    def test_in_a_step_of_ones_own(self, record):
+        keras.utils.set_random_seed(6)
+        model, optimizer = Subclassed(), keras.optimizers.SGD(0.01)
+        model(X)
+
+        @record
+        def step(x, y):
+            with keras.GradientTape() as tape:
+                loss = ops.mean(ops.square(model(x) - y)) + sum(ops.sum(part) for part in model.losses)
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+            return loss
+
+        for _ in range(5):
+            w, b = model.dense.get_weights()
+            expected = np.square(X @ w + b - Y).mean() + by_hand(model, X)
+            assert float(step(X, Y)) == pytest.approx(expected, rel=1e-5)
+        if record is keras.function:
+            assert len(model.losses) == 1, "a replay does not renew the others"
+
     def test_of_a_model_with_several_outputs(self):
         x = keras.Input((4,))
         dense = keras.layers.Dense(2, name="a", kernel_regularizer=keras.regularizers.L2(0.1))(x)
@@ -398,4 +419,7 @@ class TestArguments:
         model.save(tmp_path / "model.minidl")
         again = keras.models.load_model(tmp_path / "model.minidl", custom_objects={"tiny": tiny, "Half": Half})
         assert again.layers[0].kernel.regularizer is tiny
+        for own in (lambda w: ops.sum(w), type(tiny)(tiny.__code__, {}, "l2")):
+            with pytest.raises(keras.errors.ArgumentError, match="has no name of its own to be saved under"):
+                keras.layers.Dense(2, kernel_regularizer=own).get_config()
         assert isinstance(again.layers[0].kernel.constraint, Half)
