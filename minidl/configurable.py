@@ -79,16 +79,15 @@ class Configurable:
 
 @dataclass(frozen=True)
 class Family:
-    """Classes of one `kind` and their names: what stands for one of them in an argument or in a file.
+    """Classes of functions of a weight, all of one `kind`: what stands for one of them in an argument or in a file.
 
-    `by_name` has the classes, `base` is what they derive from; `example` and `use` are for the error messages.
+    They derive from `base` and are found in `by_name`; error messages name the `example`.
     """
 
     kind: str
     base: type[Configurable]
     by_name: Mapping[str, type[Configurable]]
     example: str
-    use: str
 
     def get(self, identifier: Any) -> Any:
         """Something to call, from a name, a config, a class, an object or a function; None stays None.
@@ -104,7 +103,7 @@ class Family:
             return identifier
         raise ArgumentError(
             f"expected a {self.kind}: a name such as {self.example!r}, a {self.base.__name__}, its class or config, or "
-            f"{self.use}; got {identifier!r}"
+            f"a function of a weight; got {identifier!r}"
         )
 
     def serialize(self, thing: Any) -> dict[str, Any] | str | None:

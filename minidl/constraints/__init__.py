@@ -33,7 +33,7 @@ def _family() -> Family:
         "unit_norm": UnitNorm, "UnitNorm": UnitNorm, "unitnorm": UnitNorm,
         "min_max_norm": MinMaxNorm, "MinMaxNorm": MinMaxNorm,
     }  # fmt: skip
-    return Family("constraint", Constraint, by_name, "max_norm", "a function of a weight")
+    return Family("constraint", Constraint, by_name, "max_norm")
 
 
 _FAMILY = _family()

@@ -31,7 +31,7 @@ def _family() -> Family:
         "orthogonal": OrthogonalRegularizer, "orthogonal_regularizer": OrthogonalRegularizer,
         "OrthogonalRegularizer": OrthogonalRegularizer,
     }  # fmt: skip
-    return Family("regularizer", Regularizer, by_name, "l2", "a function of a weight")
+    return Family("regularizer", Regularizer, by_name, "l2")
 
 
 _FAMILY = _family()
