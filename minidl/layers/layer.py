@@ -393,7 +393,7 @@ class Layer(Configurable):
         """Add the penalty on each output, divided by the size of the batch, which it is not to depend on."""
         if not _keeping_losses.get():
             return
-        for output in leaves(outputs):
+        for output in (x for x in leaves(outputs) if isinstance(x, Tensor)):
             # An empty batch has nothing to be divided.
             samples = max(len(output), 1) if output.ndim else 1
             self.add_loss(ops.divide(regularizer(output), samples))
