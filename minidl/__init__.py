@@ -8,6 +8,7 @@ from minidl import (
     augmentation,
     callbacks,
     config,
+    constraints,
     datasets,
     errors,
     initializers,
@@ -18,6 +19,7 @@ from minidl import (
     ops,
     optimizers,
     random,
+    regularizers,
     utils,
 )
 from minidl.autodiff import (
@@ -42,6 +44,7 @@ from minidl.metrics import Metric
 from minidl.models import Model, Sequential
 from minidl.optimizers import Optimizer
 from minidl.profiling import profile
+from minidl.regularizers import Regularizer
 
 __version__ = "0.1.0"
 
@@ -55,6 +58,7 @@ __all__ = [
     "Metric",
     "Model",
     "Optimizer",
+    "Regularizer",
     "Sequential",
     "Tensor",
     "Variable",
@@ -62,6 +66,7 @@ __all__ = [
     "augmentation",
     "callbacks",
     "config",
+    "constraints",
     "datasets",
     "errors",
     "function",
@@ -81,6 +86,7 @@ __all__ = [
     "optimizers",
     "profile",
     "random",
+    "regularizers",
     "utils",
     "value_and_grad",
     "vjp",

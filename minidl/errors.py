@@ -88,9 +88,12 @@ class MiniDLWarning(UserWarning):
     """The category of every warning minidl gives."""
 
 
-def warn_old_name(old: str, new: str) -> None:
-    """Say, once for each place that uses it, that `old` works and is called `new` today."""
-    warnings.warn(f"{old} is an old spelling, which works; today it is {new}", MiniDLWarning, stacklevel=3)
+def warn_old_name(old: str, new: str, stacklevel: int = 3) -> None:
+    """Say, once for each place that uses it, that `old` works and is called `new` today.
+
+    The place is so many frames up: by default where what calls this was called.
+    """
+    warnings.warn(f"{old} is an old spelling, which works; today it is {new}", MiniDLWarning, stacklevel=stacklevel)
 
 
 def unknown_name(kind: str, name: object, names: Iterable[str]) -> UnknownNameError:

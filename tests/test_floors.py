@@ -20,7 +20,7 @@ FLOORS = [
     {"kernels"},
     {"autodiff"},
     {"ops", "profiling"},
-    {"initializers", "activations", "augmentation"},
+    {"initializers", "activations", "regularizers", "constraints", "augmentation"},
     {"layers"},
     {"optimizers", "losses", "metrics"},
     {"callbacks", "saving"},

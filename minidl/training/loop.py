@@ -15,6 +15,7 @@ from minidl.autodiff.tree import leaves, map_leaves
 from minidl.callbacks import CallbackList
 from minidl.errors import MiniDLError, ShapeError
 from minidl.training.data import Augment, Batch, Data, augmented, change
+from minidl.training.step import with_added_losses
 
 
 def rehearse(model: Any, where: str, data: Data, size: int, augment: Augment | None = None) -> None:
@@ -38,7 +39,7 @@ def rehearse(model: Any, where: str, data: Data, size: int, augment: Augment | N
             for output in leaves(y_pred):
                 if output.shape[:1] != (samples,):
                     raise ShapeError(f"{model.name!r} made outputs of shape {output.shape} of {samples} samples")
-            loss = objective(y, y_pred, sample_weight)
+            loss = with_added_losses(model, objective(y, y_pred, sample_weight))
         objective.update(*plain((loss, y, y_pred, sample_weight)))
         # Every target, not only those of the first batch.
         objective.check(data.y, plain(y_pred))

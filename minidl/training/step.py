@@ -6,10 +6,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from minidl import ops
 from minidl.autodiff import GradientTape, no_grad
 from minidl.autodiff.graph import generation
-from minidl.autodiff.tensor import perform, plain
+from minidl.autodiff.tensor import Tensor, perform, plain
 from minidl.autodiff.tracing import Function
+from minidl.layers.layer import without_losses
 from minidl.threads import products_divided
 
 
@@ -18,7 +20,7 @@ def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
     variables = model.trainable_variables
     with GradientTape() as tape:
         y_pred = model(x, training=True)
-        loss = model.objective(y, y_pred, sample_weight)
+        loss = with_added_losses(model, model.objective(y, y_pred, sample_weight))
     # A metric that raises an error does so before anything is learned.
     perform(model.objective.update, loss, y, y_pred, sample_weight)
     gradients = tape.gradient(loss, variables)
@@ -29,14 +31,24 @@ def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
     """Add a batch to the running means of loss and metrics; nothing is learned."""
     with no_grad():
         y_pred = model(x, training=False)
-        loss = model.objective(y, y_pred, sample_weight)
+        loss = with_added_losses(model, model.objective(y, y_pred, sample_weight))
     perform(model.objective.update, loss, y, y_pred, sample_weight)
 
 
 def predict_step(model: Any, x: Any) -> Any:
     """The outputs for a batch."""
-    with no_grad():
+    with no_grad(), without_losses():
         return model(x, training=False)
+
+
+def with_added_losses(model: Any, loss: Tensor) -> Tensor:
+    """The loss of a batch and what the layers add to it: for large weights, for large outputs, by `add_loss`.
+
+    Then they forget what they have added: in a replay of the step they would not notice that it is out of date.
+    """
+    added = [ops.sum(part) for part in model.losses]
+    model.forget_losses()
+    return sum(added, loss)
 
 
 class Steps:
