@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -103,84 +102,88 @@ def look_at(model: Any, data: Data, before: Mapping[Variable, Array] | None = No
             loss = training_loss(model, data, outputs)
         variables = model.trainable_variables
         gradients = dict(zip(variables, tape.gradient(loss, variables), strict=True))
+        ends = {watcher.hand_on(output.data) for output in leaves(outputs)}
         found = dict(reversed(list(paths(model))))
-        ends = [output.data for output in leaves(outputs)]
         layers = [
-            _layer_look(model, path, seen, found.get(path), gradients, before or {}, any(seen.y is y for y in ends))
-            for path, seen in watcher.seen.items()
+            LayerLook(
+                layer=(path.removeprefix(f"{model.name}/") or path).rstrip("/"),
+                activation=watcher.activation(path),
+                mean=float(np.mean(y, dtype=np.float64)),
+                spread=float(np.std(y, dtype=np.float64)),
+                **watcher.flatness(path, found.get(path)),
+                **_of_weights(found.get(path), gradients, before or {}),
+                is_output=path in ends,
+            )
+            for path, y in watcher.outputs()
         ]
     return Look(layers, float(loss.data.reshape(())))
 
 
-@dataclass
-class _Seen:
-    """The last result of a layer so far, and its last activation with what that saved."""
-
-    y: Array
-    activation: Kernel | None = None
-    shape_and_saved: Any = None
-
-
 class _Watcher(Runner):
-    """Runs kernels and remembers, by layers, what came out."""
+    """Runs kernels and remembers, by the paths of the layers, what each handed on to others."""
 
     def __init__(self) -> None:
-        self.seen: dict[str, _Seen] = {}
+        # Where arrays were made. They are kept: the address of one that is gone may be used again.
+        self._made: dict[int, tuple[str, Array]] = {}
+        self._handed_on: dict[str, Array | None] = {}
+        self._activations: dict[str, tuple[Kernel, Array, Any]] = {}
 
     def forward(self, kernel: Kernel, inputs: Sequence[Tensor | Array], memory: Memory = HEAP) -> tuple[Any, Any]:
-        """Run a kernel; what runs outside of layers belongs to the loss."""
-        y, saved = super().forward(kernel, inputs, memory)
-        path, first = layer_path.get(), leaves(y)[0]
-        if path and first.dtype.kind == "f" and not isinstance(kernel, Cast):
-            seen = self.seen.setdefault(path, _Seen(first))
-            seen.y = first
-            if isinstance(kernel, (*_SQUASHING, *_OTHERS)):
-                seen.activation, seen.shape_and_saved = kernel, (first, saved)
+        """Run a kernel."""
+        path, arrays = layer_path.get(), [self.array(x) for x in inputs]
+        y, saved = super().forward(kernel, arrays, memory)
+        for array in arrays:
+            # Outside of layers is the loss.
+            if path and self._made.get(id(array), (path,))[0] != path:
+                self.hand_on(array)
+        # What is cast on the way into a layer is no result of anything.
+        if path and not isinstance(kernel, Cast):
+            self._handed_on.setdefault(path, None)
+            self._made.update({id(result): (path, result) for result in leaves(y)})
+        if isinstance(kernel, (*_SQUASHING, *_OTHERS)):
+            self._activations[path] = kernel, y, saved
         return y, saved
 
+    def hand_on(self, array: Array) -> str:
+        """Note that an array leaves the layer that made it, and say which one that is; "" for none."""
+        path = self._made.get(id(array), ("",))[0]
+        if path and array.dtype.kind == "f":
+            self._handed_on[path] = array
+        return path
 
-def _layer_look(
-    model: Layer,
-    path: str,
-    seen: _Seen,
-    layer: Layer | None,
-    gradients: Mapping[Variable, Tensor | None],
-    before: Mapping[Variable, Array],
-    is_output: bool,
-) -> LayerLook:
+    def outputs(self) -> list[tuple[str, Array]]:
+        """The layers, in the order in which they began, and what each handed on last."""
+        return [(path, y) for path, y in self._handed_on.items() if y is not None]
+
+    def activation(self, path: str) -> str:
+        """The kernel of a layer's activation; "" without one."""
+        return type(self._activations[path][0]).__name__ if path in self._activations else ""
+
+    def flatness(self, path: str, layer: Layer | None) -> dict[str, float | None]:
+        """The shares of saturated outputs and of dead units, from the slope y′(x) of the activation.
+
+        An activation works element by element, so its backward pass, begun with ones, gives the slopes.
+        """
+        if path not in self._activations:
+            return {"saturated": None, "dead": None}
+        kernel, y, saved = self._activations[path]
+        steepest = _SQUASHING.get(type(kernel), 1.0)
+        slopes = np.abs(leaves(backward(kernel, HEAP, np.ones_like(y), saved, (True, False)))[0]) / steepest
+        axis = 1 if getattr(layer, "data_format", "") == "channels_first" else -1
+        units = np.moveaxis(slopes, axis, 0).reshape(slopes.shape[axis] if y.ndim > 1 else 1, -1)
+        saturated = float(np.mean(slopes < _SATURATED)) if type(kernel) in _SQUASHING else None
+        return {"saturated": saturated, "dead": float(np.mean((units < _DEAD).all(axis=1)))}
+
+
+def _of_weights(
+    layer: Layer | None, gradients: Mapping[Variable, Tensor | None], before: Mapping[Variable, Array]
+) -> dict[str, float | None]:
+    """The norm of the gradient of a layer's own trainable variables, and how much the last step changed them."""
     own = [] if layer is None else [v for v in layer._trainable_variables if v in gradients]
-    own_gradients = [g.data for g in map(gradients.get, own) if g is not None]
-    moved = [(v.data - before[v], before[v]) for v in own if v in before]
-    weights = _norm(old for _, old in moved)
-    saturated, dead = _flatness(seen, 1 if getattr(layer, "data_format", "") == "channels_first" else -1)
-    name = path.removeprefix(f"{model.name}/") or path
-    return LayerLook(
-        layer=name.rstrip("/"),
-        activation="" if seen.activation is None else type(seen.activation).__name__,
-        mean=float(np.mean(seen.y, dtype=np.float64)),
-        spread=float(np.std(seen.y, dtype=np.float64)),
-        saturated=saturated,
-        dead=dead,
-        gradient=_norm(own_gradients) if own_gradients else None,
-        update=_norm(change for change, _ in moved) / weights if weights else None,
-        is_output=is_output,
-    )
-
-
-def _flatness(seen: _Seen, unit_axis: int) -> tuple[float | None, float | None]:
-    """The shares of saturated elements and of dead units, from the slope y′(x) of the activation.
-
-    An activation works element by element, so its backward pass, begun with ones, gives the slopes.
-    """
-    kernel = seen.activation
-    if kernel is None:
-        return None, None
-    y, saved = seen.shape_and_saved
-    slopes = np.abs(leaves(backward(kernel, HEAP, np.ones_like(y), saved, (True, False)))[0])
-    slopes = slopes / _SQUASHING.get(type(kernel), 1.0)
-    units = np.moveaxis(slopes, unit_axis, 0).reshape(slopes.shape[unit_axis] if slopes.ndim > 1 else 1, -1)
-    saturated = float(np.mean(slopes < _SATURATED)) if type(kernel) in _SQUASHING else None
-    return saturated, float(np.mean((units < _DEAD).all(axis=1)))
+    known = [g.data for g in map(gradients.get, own) if g is not None]
+    weights = _norm(before[v] for v in own if v in before)
+    step = _norm(v.data - before[v] for v in own if v in before)
+    return {"gradient": _norm(known) if known else None, "update": step / weights if weights else None}
 
 
 def _norm(arrays: Iterable[Array]) -> float:

@@ -177,6 +177,21 @@ class TestNumbers:
         assert [layer.layer.rstrip("_0123456789") for layer in look.layers] == ["conv2d", "flatten", "dense"]
         assert look.layers[0].dead == 1 / 4
 
+    def test_are_those_of_what_a_layer_hands_on(self):
+        """Not of what it computes on the side, and not of the last thing it computes."""
+
+        class Doubled(layers.Layer):
+            def call(self, x):
+                y = 2 * x
+                ops.sum(ops.square(y - 100))
+                return y
+
+        x = np.array([[1.0, 3.0], [5.0, 7.0]])
+        model = keras.Sequential([Doubled(name="doubled"), layers.Flatten(), Doubled(name="last")])
+        model.compile("sgd", "mse")
+        looks = diagnose(model, x, x).layers
+        assert [(look.layer, look.mean) for look in looks] == [("doubled", 8), ("flatten", 8), ("last", 16)]
+
     def test_a_table_has_a_line_for_each_layer(self, data):
         lines = diagnose(deep(1, "sigmoid"), *data).table().splitlines()
         headers = ["#", "Layer", "Activation", "Mean", "Spread", "Saturated", "Dead", "Gradient", "Update/weight"]
