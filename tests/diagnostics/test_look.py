@@ -187,10 +187,10 @@ class TestNumbers:
                 return y
 
         x = np.array([[1.0, 3.0], [5.0, 7.0]])
-        model = keras.Sequential([Doubled(name="doubled"), layers.Flatten(), Doubled(name="last")])
+        model = keras.Sequential([Doubled(name="doubled"), layers.Flatten(name="flat"), Doubled(name="last")])
         model.compile("sgd", "mse")
         looks = diagnose(model, x, x).layers
-        assert [(look.layer, look.mean) for look in looks] == [("doubled", 8), ("flatten", 8), ("last", 16)]
+        assert [(look.layer, look.mean) for look in looks] == [("doubled", 8), ("flat", 8), ("last", 16)]
 
     def test_a_table_has_a_line_for_each_layer(self, data):
         lines = diagnose(deep(1, "sigmoid"), *data).table().splitlines()
