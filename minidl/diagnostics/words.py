@@ -27,7 +27,7 @@ def in_words(layers: Sequence[LayerLook], loss: float) -> str:
     if findings == [""]:
         # Units that are dead or saturated are why gradients vanish, and are named then.
         cause = _dead(hidden) or _gradients(numbered) or _saturated(hidden)
-        findings = [cause, _outputs(hidden), _steps(numbered)]
+        findings = [_outputs(hidden), cause, _steps(numbered)]
     return "\n".join(filter(None, findings)) or _healthy(layers)
 
 
