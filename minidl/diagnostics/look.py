@@ -82,9 +82,10 @@ class Look:
 def diagnose(model: Any, x: Any, y: Any, sample_weight: Any = None) -> Look:
     """One look at a compiled model as it is, trained or not, on a sample of a few hundred.
 
-    It costs a forward and a backward pass in training mode: batch normalization works with the statistics of the
-    sample and dropout drops, as they do in a step. The model stays as it is to the last bit. Errors are those of `fit`:
-    `NotCompiledError`, and what `x` and `y` may have.
+    It takes a forward and a backward pass in training mode: batch normalization works with the statistics of the
+    sample and dropout drops, as they do in a step. All results are kept for a moment, so a look needs more memory than
+    a step on as many samples, and up to twice the time. The model stays as it is to the last bit. Errors are those of
+    `fit`: `NotCompiledError`, and what `x` and `y` may have.
     """
     data = as_data("diagnose", x, y, sample_weight, model.input_names, model.objective.output_names)
     if not model.built:

@@ -19,8 +19,8 @@ class Watch(Callback):
     """A callback that looks at all layers before training and after every epoch, or every few.
 
     `x`, `y` are a sample, a few hundred of the training data, the same for every look. `looks[n]` is the look after n
-    epochs. A look costs a forward and a backward pass on the sample, and of the last step of the epoch a copy of the
-    weights; nothing else is slower, and training gives the same numbers, bit by bit, as without it.
+    epochs. It costs a little less than two gradients of the sample, and in the last step of the epoch a copy of the
+    weights; training gives the same numbers as without, bit by bit.
 
         watch = Watch(x_train[:256], y_train[:256])
         model.fit(x_train, y_train, epochs=10, callbacks=[watch])
