@@ -26,7 +26,7 @@ FLOORS = [
     {"callbacks", "saving"},
     {"training"},
     {"models"},
-    {"plots", "applications"},
+    {"plots", "diagnostics", "applications"},
     {"cli", "testing", "utils"},
     {"__init__"},
 ]

@@ -3,5 +3,6 @@
 from minidl.layers.naming import reset_names as clear_session
 from minidl.random import set_random_seed
 from minidl.utils.arrays import to_categorical
+from minidl.utils.drawing import model_to_dot, plot_model
 
-__all__ = ["clear_session", "set_random_seed", "to_categorical"]
+__all__ = ["clear_session", "model_to_dot", "plot_model", "set_random_seed", "to_categorical"]
