@@ -70,7 +70,7 @@ class TestCloneModel:
         model.compile(keras.optimizers.Adam(0.02), my_loss, metrics=["accuracy"])
         model.fit(X, Y, verbose=0)
         clone = clone_model(model)
-        assert clone.loss is my_loss
+        assert clone.loss.fn is my_loss
         assert clone.optimizer.get_config() == model.optimizer.get_config()
         assert int(clone.optimizer.iterations) == 0
         clone.set_weights(model.get_weights())
