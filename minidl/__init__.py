@@ -18,6 +18,7 @@ from minidl import (
     ops,
     optimizers,
     random,
+    sparse,
     utils,
 )
 from minidl.autodiff import (
@@ -81,6 +82,7 @@ __all__ = [
     "optimizers",
     "profile",
     "random",
+    "sparse",
     "utils",
     "value_and_grad",
     "vjp",

@@ -26,7 +26,7 @@ FLOORS = [
     {"callbacks", "saving"},
     {"training"},
     {"models"},
-    {"plots", "applications"},
+    {"plots", "applications", "sparse"},
     {"cli", "testing", "utils"},
     {"__init__"},
 ]

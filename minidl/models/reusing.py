@@ -138,10 +138,10 @@ def _input_like(x: KerasTensor) -> KerasTensor:
 def copy_of(layer: Layer, **changes: Any) -> Any:
     """A new layer of the same class and configuration, but for the `changes`, with weights of its own."""
     described = files.layer_config(layer)
-    return files.layer_from_config({**described, "config": {**described["config"], **changes}}, _own_objects(layer))
+    return files.layer_from_config({**described, "config": {**described["config"], **changes}}, own_objects(layer))
 
 
-def _own_objects(layer: Layer) -> dict[str, Any]:
+def own_objects(layer: Layer) -> dict[str, Any]:
     """The classes and functions of the user's that a layer, and those inside it, are made with, by their names."""
     found: dict[str, Any] = {}
     for part in layers_of(layer):
