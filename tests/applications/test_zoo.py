@@ -73,7 +73,7 @@ class TestEach:
         path.write_bytes(safetensors.dump({"0/kernel": np.ones(3)}))
         with pytest.raises(DataFileError, match=f"holds no weights of {name}"):
             function(weights=path)
-        with pytest.raises(ArgumentError, match='weights are "fashion_mnist", None or a .safetensors file'):
+        with pytest.raises(ArgumentError, match=r'weights are "fashion_mnist", None or a \.safetensors file'):
             function(weights="imagenet")
 
 
