@@ -119,12 +119,12 @@ def _folds(model: Any) -> list[Fold]:
 
     folds = []
     for node in graph.nodes:
-        if isinstance(node.layer, BatchNormalization) and node not in graph.first and calls[node.layer] == 1:
+        if type(node.layer) is BatchNormalization and node not in graph.first and calls[node.layer] == 1:
             axis = _only_axis(node)
             scale, _ = _scale_and_shift(node.layer)
             pools = _AVERAGES if (scale < 0).any() else (*_AVERAGES, *_MAXIMA)
             before = graph.parents(node)[0]
-            while private(before) and isinstance(before.layer, pools) and not _is_pooled(axis, before.layer):
+            while private(before) and type(before.layer) in pools and not _is_pooled(axis, before.layer):
                 before = graph.parents(before)[0]
             after = users[node][0] if private(node) else None
             if private(before) and calls[before.layer] == 1 and _takes_from_after(before.layer, axis):
@@ -158,10 +158,10 @@ def _takes_from_before(layer: Any, axis: int | None) -> bool:
 
 
 def _features_are_on(axis: int | None, layer: Any) -> bool:
-    """Whether a layer is a linear one that has its features on this axis."""
-    if isinstance(layer, Dense):
-        return axis == len(layer.built_shape) - 1
-    if isinstance(layer, _CONVOLUTIONS):
+    """Whether a layer is a linear one, and no subclass, which may be anything, and has its features on this axis."""
+    if type(layer) is Dense:
+        return bool(axis == len(layer.built_shape) - 1)
+    if type(layer) in _CONVOLUTIONS:
         return axis == (1 if layer.data_format == "channels_first" else layer.axes + 1)
     return False
 

@@ -107,13 +107,7 @@ def _sequential(model: Sequential, replacement: Callable[[Layer], Layer | None],
 def _functional(
     model: Functional, replacement: Callable[[Layer], Layer | None], inputs: Any, call: Callable[..., Any] | None
 ) -> Functional:
-    if inputs is None:
-        inputs = map_leaves(_input_like, model.input)
-    elif [type(x) for x in leaves(inputs)] != [KerasTensor] * len(model.inputs):
-        raise ArgumentError(
-            f"clone_model: expected {len(model.inputs)} symbolic tensors as input_tensors, nested as model.input, got "
-            f"{inputs!r}"
-        )
+    inputs = map_leaves(_input_like, model.input) if inputs is None else _nested_as(model.input, inputs)
 
     def runs(layer: Layer) -> Callable[..., Any]:
         """What stands for a layer in the new graph."""
@@ -124,6 +118,19 @@ def _functional(
 
     outputs = model.graph.run(leaves(inputs), runs)
     return Functional(inputs, outputs, name=model.name, trainable=model.trainable)
+
+
+def _nested_as(tree: Any, inputs: Any) -> Any:
+    """The symbolic tensors that are given, in the order of those in `tree`; an error if they are nested otherwise."""
+    if isinstance(tree, dict) and isinstance(inputs, dict) and tree.keys() == inputs.keys():
+        inputs = {key: inputs[key] for key in tree}
+    alike = isinstance(tree, dict) == isinstance(inputs, dict) and len(leaves(tree)) == len(leaves(inputs))
+    if not alike or not all(isinstance(x, KerasTensor) for x in leaves(inputs)):
+        raise ArgumentError(
+            f"clone_model: expected {len(leaves(tree))} symbolic tensors as input_tensors, nested as model.input, got "
+            f"{inputs!r}"
+        )
+    return inputs
 
 
 def _is_input(x: Any) -> bool:

@@ -140,6 +140,14 @@ class TestWhatStays:
         for a, b in zip(folded.predict(x, verbose=0), model.predict(x, verbose=0), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
+    def test_is_what_a_subclass_may_have_changed(self):
+        class Squared(Dense):
+            def call(self, inputs):
+                return super().call(inputs) ** 2
+
+        model = stirred(keras.Sequential([Input((4,)), Squared(5), BatchNormalization()]))
+        assert_folds(model, IMAGES[:, 0, 0], left=1)
+
     def test_padding_matters_not_to_windows_of_one_pixel(self):
         layers = [BatchNormalization(), Conv2D(6, 1, strides=2, padding="same", activation="relu")]
         assert_folds(stirred(keras.Sequential([Input((9, 8, 4)), *layers])), IMAGES)

@@ -116,9 +116,12 @@ class TestCloneModel:
     def test_with_input_tensors_begins_there(self):
         x = Input((4,), batch_size=8)
         assert clone_model(sequential(), input_tensors=x).input is x
-        a = Input((4,), name="left")
-        model = clone_model(functional(), input_tensors={"a": a, "b": Input((4,))})
-        assert model.inputs[0] is a
+        a, model = Input((4,), name="left"), functional()
+        clone = clone_model(model, input_tensors={"b": Input((4,)), "a": a})
+        assert clone.inputs[0] is a
+        clone.set_weights(model.get_weights())
+        data = {"a": X, "b": X[::-1]}
+        np.testing.assert_array_equal(clone.predict(data, verbose=0)[1], model.predict(data, verbose=0)[1])
         with pytest.raises(ArgumentError, match="2 symbolic tensors as input_tensors"):
             clone_model(functional(), input_tensors=[a])
         with pytest.raises(ArgumentError, match="one symbolic tensor"):
