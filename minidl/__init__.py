@@ -21,6 +21,7 @@ from minidl import (
     optimizers,
     random,
     regularizers,
+    sparse,
     utils,
 )
 from minidl.autodiff import (
@@ -89,6 +90,7 @@ __all__ = [
     "profile",
     "random",
     "regularizers",
+    "sparse",
     "utils",
     "value_and_grad",
     "vjp",

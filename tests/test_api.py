@@ -81,7 +81,7 @@ class TestNames:
             "losses.Loss", "losses.get", "losses.mean_squared_error",
             "metrics.AUC", "metrics.Mean", "metrics.Metric", "metrics.Precision", "metrics.Recall",
             "metrics.SparseCategoricalAccuracy", "metrics.TopKCategoricalAccuracy",
-            "models.Functional", "models.Model", "models.Sequential", "models.load_model",
+            "models.Functional", "models.Model", "models.Sequential", "models.load_model", "models.clone_model",
             "ops.matmul", "ops.conv", "ops.conv_transpose", "ops.depthwise_conv", "ops.separable_conv",
             "ops.relu", "ops.logsumexp", "ops.mean", "ops.convert_to_tensor",
             "optimizers.SGD", "optimizers.Adagrad", "optimizers.RMSprop", "optimizers.Adam", "optimizers.AdamW",

@@ -26,7 +26,7 @@ FLOORS = [
     {"callbacks", "saving"},
     {"training"},
     {"models"},
-    {"plots", "diagnostics", "applications"},
+    {"plots", "diagnostics", "applications", "sparse"},
     {"cli", "testing", "utils"},
     {"__init__"},
 ]

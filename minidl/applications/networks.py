@@ -164,11 +164,11 @@ def _block(x: Any, filters: int, pool: bool = False) -> Any:
     return ReLU()(_convolution(x, filters, pool=pool))
 
 
-def _cnn(x: Any) -> Any:
+def cnn(x: Any, width: int = 32) -> Any:
     """Four convolutions, the larger ones where the image is small already."""
-    x = _block(_images(x), 32, pool=True)
-    x = _block(_block(x, 64), 64, pool=True)
-    x = _block(x, 128, pool=True)
+    x = _block(_images(x), width, pool=True)
+    x = _block(_block(x, 2 * width), 2 * width, pool=True)
+    x = _block(x, 4 * width, pool=True)
     return _through(x, Flatten(), Dropout(0.2))
 
 
@@ -218,7 +218,7 @@ NETWORKS: dict[str, Network] = {
     "bn": Network("mlp with batch normalization before every Dense", _batch_normalization),
     "bn_before": Network("mlp with batch normalization before every ReLU", _batch_normalization_before_activation),
     "cnn": Network(
-        "four convolutions, three poolings (for Fashion-MNIST)", _cnn,
+        "four convolutions, three poolings (for Fashion-MNIST)", cnn,
         replace(_CONVOLUTIONAL, epochs=14, label_smoothing=0.0),
     ),
     "resnet9": Network("eight convolutions, two shortcuts (for CIFAR-10)", _resnet9, _CONVOLUTIONAL),

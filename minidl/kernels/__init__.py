@@ -72,6 +72,7 @@ from minidl.kernels.shapes import (
     Tile,
     Transpose,
 )
+from minidl.kernels.sparse import SparseAffine
 from minidl.kernels.winograd import WinogradConvolution
 
 __all__ = [
@@ -82,8 +83,8 @@ __all__ = [
     "HardSigmoid", "Kernel", "LeakyRelu", "Log", "Log1p", "LogSoftmax", "LogSumExp", "MatMul", "Max", "MaxPooling",
     "Maximum", "Mean", "Min", "Minimum", "Mish", "Multiply", "Negative", "NonDifferentiable", "OneHot", "PRelu", "Pad",
     "Power", "Prod", "RandomUniform", "Relu", "Repeat", "Reshape", "Selu", "Sigmoid", "SigmoidCrossentropy", "Sign",
-    "Silu", "Sin", "Sinh", "Softmax", "SoftmaxCrossentropy", "Softplus", "Softsign", "Sort", "SparseCrossentropy",
-    "SparseSoftmaxCrossentropy", "Split", "Sqrt", "Square", "Stack", "StandardDeviation", "Standardization",
-    "Subtract", "Sum", "Take", "Tan", "Tanh", "TanhGelu", "Tile", "Transpose", "Variance", "Where",
+    "Silu", "Sin", "Sinh", "Softmax", "SoftmaxCrossentropy", "Softplus", "Softsign", "Sort", "SparseAffine",
+    "SparseCrossentropy", "SparseSoftmaxCrossentropy", "Split", "Sqrt", "Square", "Stack", "StandardDeviation",
+    "Standardization", "Subtract", "Sum", "Take", "Tan", "Tanh", "TanhGelu", "Tile", "Transpose", "Variance", "Where",
     "WinogradConvolution",
 ]  # fmt: skip

@@ -289,6 +289,24 @@ def stack_times_matrix(draw):
 
 
 @st.composite
+def sparse_maps(draw):
+    shape, units = draw(shapes(min_dims=2, max_dims=3)), draw(st.integers(1, 3))
+    there = draw(hnp.arrays(bool, (units, max(1, shape[-1]))))
+    columns, rows = np.nonzero(there)
+    indptr = np.searchsorted(columns, np.arange(units + 1)).astype(np.int32)
+    inputs = draw(arrays((*shape[:-1], there.shape[1]))), draw(arrays((len(rows),)))
+    return SparseAffine(), (*inputs, rows.astype(np.int32), indptr, draw(arrays((units,))))
+
+
+def sparse_affine(x, values, rows, indptr, b):
+    w = np.zeros((x.shape[-1], len(b)), values.dtype)
+    for j in range(len(b)):
+        for k in range(indptr[j], indptr[j + 1]):
+            w[rows[k], j] = values[k]
+    return matmul(x, w) + b
+
+
+@st.composite
 def affine_maps(draw):
     shape, units = draw(shapes(min_dims=2, max_dims=3)), draw(st.integers(0, 3))
     return Affine(), (draw(arrays(shape)), draw(arrays((shape[-1], units))), draw(arrays((units,))))
@@ -335,6 +353,7 @@ LINEAR_ALGEBRA = [
     Row(MatMul, products(max_dims=4), matmul, "of stacks that broadcast"),
     Row(MatMul, stack_times_matrix(), matmul, "of a stack and one matrix"),
     Row(Affine, affine_maps(), lambda x, w, b: matmul(x, w) + b),
+    Row(SparseAffine, sparse_maps(), sparse_affine),
     Row(Einsum, sums_of_products(), einsum),
 ]
 

@@ -319,6 +319,10 @@ CHANGES = {
         6: setting("normalization.trainable", False), 13: setting("normalization.trainable", True)
     },
     "frozen_by_a_single_variable": {8: lambda model: setattr(model.get_layer("first").kernel, "trainable", False)},
+    "frozen_and_thawed_by_a_pattern": {
+        6: lambda model: keras.models.freeze(model, "first|normalization"),
+        13: lambda model: keras.models.unfreeze(model, "first/bias|gamma"),
+    },
     "dropout_rate": {6: setting("dropout.rate", 0.1), 13: setting("dropout.rate", 0.0)},
     "momentum_of_the_averages": {8: setting("normalization.momentum", 0.1)},
     "activation": {8: lambda model: setattr(model.get_layer("first"), "activation", keras.activations.tanh)},
@@ -351,6 +355,14 @@ CHANGES = {
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_changes_between_steps(changes):
     proven(named_layers, at_batch(changes), metrics=[])
+
+
+def test_pruning():
+    def run(model):
+        pruning = keras.sparse.PolynomialPruning(0.8, frequency=2)
+        return [*fit_and_look(model, callbacks=[pruning]), *fit_and_look(model, callbacks=[pruning.masks])]
+
+    proven(network(lambda: keras.layers.BatchNormalization()), run)
 
 
 def test_frozen_normalization_keeps_its_moving_averages():
