@@ -42,6 +42,7 @@ from minidl.metrics import Metric
 from minidl.models import Model, Sequential
 from minidl.optimizers import Optimizer
 from minidl.profiling import profile
+from minidl.tuning import find_learning_rate
 
 __version__ = "0.1.0"
 
@@ -64,6 +65,7 @@ __all__ = [
     "config",
     "datasets",
     "errors",
+    "find_learning_rate",
     "function",
     "grad",
     "gradcheck",
