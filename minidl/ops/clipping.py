@@ -10,10 +10,10 @@ import builtins
 import math as numbers
 from collections.abc import Sequence
 
-from minidl.autodiff.tensor import Tensor, TensorLike
+from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor
 from minidl.checks import number
 from minidl.errors import ArgumentError
-from minidl.ops.math import absolute, clip, maximum, sqrt, square
+from minidl.ops.math import absolute, clip, isfinite, maximum, sqrt, square, where
 from minidl.ops.reductions import max, min, sum
 
 __all__ = ["clip_by_global_norm", "clip_by_norm", "clip_by_value", "global_norm", "norm"]
@@ -39,7 +39,8 @@ def clip_by_value(x: TensorLike, clip_value_min: float, clip_value_max: float) -
 
 def clip_by_norm(x: TensorLike, clip_norm: float, axes: Axis = None) -> Tensor:
     """`x·c / max(‖x‖, c)`: shortened to the norm c = `clip_norm` if it is longer; with `axes` along these alone."""
-    return x * _factor("clip_by_norm", norm(x, axis=axes, keepdims=axes is not None), clip_norm)
+    tensor = as_tensor(x)
+    return tensor * _factor("clip_by_norm", norm(tensor, axis=axes, keepdims=axes is not None), clip_norm)
 
 
 def clip_by_global_norm(t_list: Sequence[TensorLike | None], clip_norm: float) -> tuple[list[Tensor | None], Tensor]:
@@ -50,7 +51,7 @@ def clip_by_global_norm(t_list: Sequence[TensorLike | None], clip_norm: float) -
     """
     length = global_norm(t_list)
     factor = _factor("clip_by_global_norm", length, clip_norm)
-    return [None if x is None else x * factor for x in t_list], length
+    return [None if x is None else as_tensor(x) * factor for x in t_list], length
 
 
 def global_norm(t_list: Sequence[TensorLike | None]) -> Tensor:
@@ -64,4 +65,4 @@ def global_norm(t_list: Sequence[TensorLike | None]) -> Tensor:
 def _factor(name: str, length: Tensor, limit: float) -> Tensor:
     """What to multiply by; NaN if the length is infinite, so that a step gone wrong can be seen."""
     limit = number(name, "clip_norm", limit, "> 0")
-    return limit / maximum(length, limit) + (length - length)
+    return where(isfinite(length), limit / maximum(length, limit), numbers.nan)
