@@ -17,19 +17,17 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
 
 from minidl import plots
-from minidl.callbacks import Callback, CallbackList
-from minidl.callbacks.callback import Logs
 from minidl.checks import count, number
 from minidl.errors import ArgumentError, MiniDLWarning, NonFiniteError
 from minidl.layers.snapshot import Snapshot, generators
 from minidl.memory import Array
-from minidl.threads import one_blas_thread
-from minidl.training import as_data, fit, rehearse
+from minidl.training import as_data, rehearse
 
 # A loss of so many times the first one has exploded.
 _EXPLODED = 4
@@ -63,7 +61,6 @@ class LearningRates:
         return f"<LearningRates: the loss climbs from {self.turning_point:.3g} on, suggested is {self.suggestion:.3g}>"
 
 
-@one_blas_thread
 def find_learning_rate(
     model: Any,
     x: Any,
@@ -94,54 +91,53 @@ def find_learning_rate(
     total = count(name, "steps", epochs * data.steps(size) if steps is None else steps, least=3)
     rehearse(model, name, data, size)
     sweep = _Sweep(np.geomspace(low, high, total))
-    told = CallbackList([sweep], model, {"verbose": 0, "epochs": 1, "steps": total})
+    generator = np.random.default_rng(seed)
+    passes = chain.from_iterable(data.batches(size, generator) for _ in repeat(None))
     # An explosion is what is looked for.
     with _unchanged(model), np.errstate(over="ignore", invalid="ignore"):
-        fit(
-            model, data, None, told, batch_size=size, epochs=range(1), generator=np.random.default_rng(seed),
-            augment=None, steps=total, validation_batch_size=size, validation_freq=1,
-        )  # fmt: skip
+        for rate, batch in zip(sweep.rates, passes, strict=False):
+            model.optimizer.learning_rate = rate
+            if sweep.explodes(model.train_on_batch(*batch, return_dict=True)["loss"]):
+                break
     return sweep.result()
 
 
-class _Sweep(Callback):
-    """Sets the rate of every step, writes its loss down, and stops when it has exploded."""
+class _Sweep:
+    """The losses of the batches so far."""
 
     def __init__(self, rates: Array) -> None:
-        self._rates = rates
+        self.rates = rates
         self._losses: list[float] = []
         self._average = 0.0
 
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """The rate of this step; the loss shall be its alone."""
-        self.model.optimizer.learning_rate = self._rates[batch]
-        self.model.objective.reset()
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """The loss of this step."""
-        loss = (logs or {})["loss"]
+    def explodes(self, loss: float) -> bool:
+        """Add the loss of a batch, if it is finite, and tell whether that is enough."""
         if not math.isfinite(loss):
-            self.model.stop_training = True
-            return
+            return True
+        self._average = _MEMORY * self._average + (1 - _MEMORY) * loss if self._losses else loss
         self._losses.append(loss)
-        self._average = loss if batch == 0 else _MEMORY * self._average + (1 - _MEMORY) * loss
-        if self._average > _EXPLODED * abs(self._losses[0]):
-            self.model.stop_training = True
+        return self._average > _EXPLODED * abs(self._losses[0])
 
     def result(self) -> LearningRates:
         """What was seen, with a warning if the loss did not turn."""
         losses = np.array(self._losses)
         if not len(losses):
             raise NonFiniteError("find_learning_rate: the loss is not finite before anything has been learned")
-        smoothed = _smoothed(losses, len(self._rates) // 20)
-        turn = int(smoothed.argmin())
-        if turn in (0, len(self._rates) - 1):
-            did, advice = ("did not fall", "lower min_rate") if turn == 0 else ("still fell", "raise max_rate")
-            warnings.warn(
-                f"find_learning_rate: at {self._rates[turn]:.3g} the loss {did}: {advice}, or take more steps",
-                MiniDLWarning, stacklevel=4,
-            )  # fmt: skip
-        return LearningRates(self._rates[: len(losses)], losses, smoothed, float(self._rates[turn]))
+        smoothed = _smoothed(losses, len(self.rates) // 20)
+        self._warn_unless_it_turned(smoothed, float(np.median(abs(losses - smoothed))))
+        return LearningRates(self.rates[: len(losses)], losses, smoothed, float(self.rates[smoothed.argmin()]))
+
+    def _warn_unless_it_turned(self, smoothed: Array, noise: float) -> None:
+        """It should fall, and climb again, by more than it trembles."""
+        start, lowest, end = smoothed[0], smoothed.min(), smoothed[-1]
+        much = max(0.1 * abs(start), 3 * noise)
+        if len(smoothed) == len(self.rates) and end - lowest < much:
+            problem = "the loss did not climb: raise max_rate"
+        elif start - lowest < much:
+            problem = "the loss climbed, but did not fall before: lower min_rate"
+        else:
+            return
+        warnings.warn(f"find_learning_rate: {problem}, or take more steps", MiniDLWarning, stacklevel=4)
 
 
 def _smoothed(values: Array, width: int) -> Array:
@@ -154,7 +150,7 @@ def _smoothed(values: Array, width: int) -> Array:
 @contextmanager
 def _unchanged(model: Any) -> Iterator[None]:
     """Whatever is learned inside the block is forgotten after it."""
-    optimizer, stopped = model.optimizer, model.stop_training
+    optimizer = model.optimizer
     optimizer.build(model.trainable_variables)
     rate = optimizer._learning_rate
     before = Snapshot([*model.variables, *optimizer.variables], generators(model))
@@ -163,5 +159,3 @@ def _unchanged(model: Any) -> Iterator[None]:
     finally:
         optimizer._learning_rate = rate
         before.restore()
-        model.objective.reset()
-        model.stop_training = stopped

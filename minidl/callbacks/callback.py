@@ -27,7 +27,6 @@ class Callback:
     model: Any = None
     params: Logs
     remembers: tuple[str, ...] = ()
-    _resumed = False
 
     def set_model(self, model: Any) -> None:
         """Called first, with the model to watch."""
@@ -42,7 +41,7 @@ class Callback:
         return {name: copy.deepcopy(getattr(self, name)) for name in self.remembers}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` gave: the next training does not begin anew."""
+        """Go on from what `get_state` gave; a training that goes on says so after `on_train_begin`."""
         if state.keys() != set(self.remembers):
             expected = ", ".join(self.remembers) or "nothing"
             raise ArgumentError(
@@ -50,12 +49,6 @@ class Callback:
             )
         for name, value in state.items():
             setattr(self, name, copy.deepcopy(value))
-        self._resumed = True
-
-    def goes_on(self) -> bool:
-        """Whether the training that begins goes on where `set_state` said; to be asked once, in `on_train_begin`."""
-        resumed, self._resumed = self._resumed, False
-        return resumed
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""

@@ -32,29 +32,25 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Begin a new file, unless lines are to be appended; missing folders are made."""
-        path = Path(self.filename)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if self.goes_on():
-            return
+        """Find out whether the file can be written; missing folders are made."""
         self.keys = None
-        # Found out now, whether it can be written.
-        with open(path, "a" if self.append else "w"):
+        Path(self.filename).parent.mkdir(parents=True, exist_ok=True)
+        with open(self.filename, "a"):
             pass
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the line of an epoch, below the names if it is the first."""
         logs = logs or {}
-        names = None
+        # A training that goes on knows the columns, and has written their names.
+        first = self.keys is None
         if self.keys is None:
-            names = sorted(logs)
-            if not any(name.startswith("val_") for name in names):
-                names += [f"val_{name}" for name in names]
-            self.keys = names
-        with open(self.filename, "a", newline="") as file:
+            self.keys = sorted(logs)
+            if not any(name.startswith("val_") for name in self.keys):
+                self.keys += [f"val_{name}" for name in self.keys]
+        with open(self.filename, "w" if first and not self.append else "a", newline="") as file:
             writer = csv.writer(file, delimiter=self.sep)
-            if names is not None and file.tell() == 0:
-                writer.writerow(["epoch", *names])
+            if first and file.tell() == 0:
+                writer.writerow(["epoch", *self.keys])
             writer.writerow([epoch, *(_cell(logs.get(name, "NA")) for name in self.keys)])
 
 

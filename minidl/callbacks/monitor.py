@@ -33,11 +33,10 @@ class Monitor(Callback):
         self._sign = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Find out which way is better, and begin anew unless this training goes on from another."""
+        """Find out which way is better, and begin anew."""
         direction = _DIRECTIONS[self.mode] or self._direction(self.monitor.removeprefix("val_"))
         self._sign = 1 if direction == "up" else -1
-        if not self.goes_on():
-            self.reset()
+        self.reset()
 
     def reset(self) -> None:
         """Forget what was seen in another training."""

@@ -61,10 +61,8 @@ class TensorBoard(Callback):
         self._training = False
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Count from 0, unless this training goes on from another."""
-        self._training = True
-        if not self.goes_on():
-            self.batches = 0
+        """Count from 0."""
+        self._training, self.batches = True, 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Look at the clock."""

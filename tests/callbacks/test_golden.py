@@ -84,9 +84,9 @@ def test_another_callback_goes_on_with_the_state_of_the_first(case, tmp_path, mo
         state = callback.get_state()
         assert all(isinstance(value, (int, float, str, list, type(None))) for value in state.values())
         new = make(case)
-        new.set_state(state)
         new.set_model(model)
         new.on_train_begin({})
+        new.set_state(state)
         return new
 
     assert drive(make(case), model, GOLDEN["curves"][case["curve"]], between=successor) == case["decisions"]
