@@ -12,7 +12,8 @@ from minidl.errors import ArgumentError, MiniDLWarning, NonFiniteError, NotCompi
 from minidl.layers.snapshot import generators
 from minidl.optimizers import schedules
 
-# A bowl: the loss is ½·curvature·w² on average, so that gradient descent diverges above a rate of 2/curvature. Its root is exact in float32.
+# A bowl: the loss is ½·curvature·w² on average, so that gradient descent diverges above a rate of 2/curvature. Its root
+# is exact in float32.
 CURVATURE = 16.0
 
 

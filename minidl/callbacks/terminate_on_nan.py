@@ -104,5 +104,6 @@ class _Watch(Runner):
             for array in leaves(y):
                 if array.dtype.kind in "fc" and not np.isfinite(array).all():
                     value = "NaN" if np.isnan(array).any() else "infinity"
-                    self.first = layer_path.get().rstrip("/"), type(kernel).__name__, value
+                    name = getattr(kernel, "name", type(kernel).__name__)
+                    self.first = layer_path.get().rstrip("/"), name, value
         return y, saved

@@ -99,7 +99,7 @@ def test_a_place_that_nothing_fills(model, x, y, tmp_path, name):
 
 def test_a_folder_in_its_place(model, x, y, tmp_path):
     (tmp_path / "m.minidl").mkdir()
-    with pytest.raises(ArgumentError, match="expected filepath to name a file, .*m.minidl' is a folder"):
+    with pytest.raises(ArgumentError, match=r"expected filepath to name a file, .*m.minidl' is a folder"):
         model.fit(x, y, callbacks=[ModelCheckpoint(tmp_path / "m.minidl")], verbose=0)
 
 

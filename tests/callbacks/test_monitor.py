@@ -74,7 +74,7 @@ class TestDirection:
 
     @pytest.mark.parametrize("callback", [EarlyStopping, ReduceLROnPlateau, lambda **k: ModelCheckpoint("a.h5", **k)])
     def test_of_another_name(self, callback):
-        with pytest.raises(ArgumentError, match="Unknown mode of .*'maxx': did you mean 'max'"):
+        with pytest.raises(ArgumentError, match=r"Unknown mode of .*'maxx': did you mean 'max'"):
             callback(mode="maxx")
 
 
