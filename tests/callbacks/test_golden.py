@@ -91,3 +91,45 @@ def test_another_callback_goes_on_with_the_state_of_the_first(case, tmp_path, mo
 
     assert drive(make(case), model, GOLDEN["curves"][case["curve"]], between=successor) == case["decisions"]
     assert {path.name: path.read_bytes().decode() for path in tmp_path.iterdir()} == case["files"]
+
+
+def hooks(keras, fits):
+    """Every hook with its arguments, of the logs only the names: of some trainings, an evaluation and a prediction."""
+    calls = []
+
+    class Recorder(keras.callbacks.Callback):
+        pass
+
+    def recording(hook):
+        def record(self, *args, **kwargs):
+            getattr(super(Recorder, self), hook)(*args, **kwargs)
+            given = [*args, *kwargs.values()]
+            calls.append([hook, *(sorted(value) if isinstance(value, dict) else value for value in given)])
+
+        return record
+
+    for hook in [name for name in dir(keras.callbacks.Callback) if name.startswith("on_")]:
+        setattr(Recorder, hook, recording(hook))
+    x, y = np.random.default_rng(0).standard_normal((10, 4)).astype("float32"), np.arange(10) % 3
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    for fit in fits:
+        options, recorder = dict(fit), Recorder()
+        rate = options.pop("rate", None)
+        before = [] if rate is None else [keras.callbacks.LearningRateScheduler(lambda epoch, rate=rate: rate)]
+        if options.pop("validation", False):
+            options["validation_data"] = (x, y)
+        history = model.fit(x, y, verbose=0, callbacks=[*before, recorder], **options)
+        calls.append([recorder.params, history.epoch, list(history.history)])
+    recorder = Recorder()
+    model.evaluate(x, y, batch_size=4, verbose=0, callbacks=[recorder])
+    model.predict(x, batch_size=4, verbose=0, callbacks=[recorder])
+    return calls
+
+
+def test_the_order_of_the_hooks_and_the_names_in_the_logs():
+    golden = GOLDEN["hooks"]
+    calls = hooks(keras, golden["fits"])
+    assert len(calls) == len(golden["calls"])
+    for k, (call, expected) in enumerate(zip(calls, golden["calls"], strict=True)):
+        assert call == expected, f"call {k}"

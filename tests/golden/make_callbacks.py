@@ -1,7 +1,8 @@
 """What the callbacks of Keras 3 decide, print and write: callbacks.json, and the schedules over 120 steps.
 
 `pip install "keras>=3.15" jax`, then `KERAS_BACKEND=jax python tests/golden/make_callbacks.py`. Each case is a
-callback, told of epochs with numbers that were drawn once; `drive` is the same as in tests/callbacks/test_golden.py.
+callback, told of epochs with numbers that were drawn once; `drive` and `hooks` are the same as in
+tests/callbacks/test_golden.py.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import io
 import json
 import os
 import tempfile
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -143,8 +143,50 @@ def values(name, arguments):
     return [float(f"{float(schedule(step)):.7g}") for step in range(120)]
 
 
+FITS = [
+    {"epochs": 3, "batch_size": 4, "validation": True, "validation_freq": 2},
+    {"epochs": 4, "initial_epoch": 2, "batch_size": 3},
+    {"epochs": 2, "batch_size": 5, "validation_split": 0.3, "validation_batch_size": 2},
+    {"epochs": 2, "batch_size": 4, "validation": True, "validation_steps": 1},
+    {"epochs": 2, "validation_split": 0.2, "rate": 0.1},
+]
+
+
+def hooks(keras, fits):
+    """Every hook with its arguments, of the logs only the names: of some trainings, an evaluation and a prediction."""
+    calls = []
+
+    class Recorder(keras.callbacks.Callback):
+        pass
+
+    def recording(hook):
+        def record(self, *args, **kwargs):
+            getattr(super(Recorder, self), hook)(*args, **kwargs)
+            given = [*args, *kwargs.values()]
+            calls.append([hook, *(sorted(value) if isinstance(value, dict) else value for value in given)])
+
+        return record
+
+    for hook in [name for name in dir(keras.callbacks.Callback) if name.startswith("on_")]:
+        setattr(Recorder, hook, recording(hook))
+    x, y = np.random.default_rng(0).standard_normal((10, 4)).astype("float32"), np.arange(10) % 3
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    for fit in fits:
+        options, recorder = dict(fit), Recorder()
+        rate = options.pop("rate", None)
+        before = [] if rate is None else [keras.callbacks.LearningRateScheduler(lambda epoch, rate=rate: rate)]
+        if options.pop("validation", False):
+            options["validation_data"] = (x, y)
+        history = model.fit(x, y, verbose=0, callbacks=[*before, recorder], **options)
+        calls.append([recorder.params, history.epoch, list(history.history)])
+    recorder = Recorder()
+    model.evaluate(x, y, batch_size=4, verbose=0, callbacks=[recorder])
+    model.predict(x, batch_size=4, verbose=0, callbacks=[recorder])
+    return calls
+
+
 if __name__ == "__main__":
-    warnings.simplefilter("error")
     found = {
         "curves": CURVES,
         "cases": [record(*case) for case in CASES],
@@ -152,6 +194,7 @@ if __name__ == "__main__":
             {"class_name": name, "config": config, "values": values(name, config)} for name, config in SCHEDULES
         ],
     }
+    calls = json.dumps({"fits": FITS, "calls": hooks(keras, FITS)})
     lines = {key: ",\n".join(json.dumps(part) for part in found[key]) for key in ("cases", "schedules")}
-    text = f'{{"curves": {json.dumps(CURVES)},\n"cases": [{lines["cases"]}],\n"schedules": [{lines["schedules"]}]}}\n'
+    text = f'{{"curves": {json.dumps(CURVES)},\n"cases": [{lines["cases"]}],\n"schedules": [{lines["schedules"]}],\n"hooks": {calls}}}\n'
     (FOLDER / "callbacks.json").write_text(text)
