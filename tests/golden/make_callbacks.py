@@ -196,5 +196,6 @@ if __name__ == "__main__":
     }
     calls = json.dumps({"fits": FITS, "calls": hooks(keras, FITS)})
     lines = {key: ",\n".join(json.dumps(part) for part in found[key]) for key in ("cases", "schedules")}
-    text = f'{{"curves": {json.dumps(CURVES)},\n"cases": [{lines["cases"]}],\n"schedules": [{lines["schedules"]}],\n"hooks": {calls}}}\n'
+    parts = f'"cases": [{lines["cases"]}],\n"schedules": [{lines["schedules"]}],\n"hooks": {calls}'
+    text = f'{{"curves": {json.dumps(CURVES)},\n{parts}}}\n'
     (FOLDER / "callbacks.json").write_text(text)
