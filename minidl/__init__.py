@@ -47,6 +47,7 @@ from minidl.models import Model, Sequential
 from minidl.optimizers import Optimizer
 from minidl.profiling import profile
 from minidl.regularizers import Regularizer
+from minidl.tuning import find_learning_rate
 
 __version__ = "0.1.0"
 
@@ -72,6 +73,7 @@ __all__ = [
     "datasets",
     "diagnostics",
     "errors",
+    "find_learning_rate",
     "function",
     "grad",
     "gradcheck",

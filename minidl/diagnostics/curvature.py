@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from minidl import ops
 from minidl.autodiff import Tensor, hvp
 from minidl.autodiff.tensor import as_array
 from minidl.checks import count, flag, number
-from minidl.diagnostics.undisturbed import training_loss, undisturbed
+from minidl.diagnostics.undisturbed import undisturbed
 from minidl.errors import NotBuiltError, ShapeError
 from minidl.memory import Array, Shape
 from minidl.training import as_data
@@ -63,8 +64,11 @@ class Hessian:
 
         def loss(*weights: Tensor) -> Tensor:
             others = model.non_trainable_variables
-            outputs, _ = model.stateless_call(weights, others, self._data.x, training=self._training)
-            return training_loss(model, self._data, outputs)
+            outputs, _, added = model.stateless_call(
+                weights, others, self._data.x, training=self._training, return_losses=True
+            )
+            value: Tensor = model.objective(self._data.y, outputs, self._data.sample_weight)
+            return sum(map(ops.sum, added), value)
 
         with undisturbed(model):
             products = hvp(loss, tuple(v.data for v in variables), tuple(as_array(v) for v in vectors))

@@ -20,7 +20,7 @@ from minidl.autodiff.tracing import Runner
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.diagnostics import picture
 from minidl.diagnostics.layer_look import LayerLook, table
-from minidl.diagnostics.undisturbed import paths, training_loss, undisturbed
+from minidl.diagnostics.undisturbed import paths, undisturbed
 from minidl.diagnostics.words import in_words, is_finite
 from minidl.kernels import (
     Cast,
@@ -44,6 +44,7 @@ from minidl.kernels import (
 from minidl.layers import Layer, Variable
 from minidl.memory import Array, Memory
 from minidl.training import Data, as_data
+from minidl.training.step import with_added_losses
 
 # Activations that flatten out on both sides, by how steep they are at 0.
 _SQUASHING: dict[type[Kernel], float] = {Sigmoid: 1 / 4, HardSigmoid: 1 / 6, Tanh: 1.0, Softsign: 1.0}
@@ -100,7 +101,7 @@ def look_at(model: Any, data: Data, before: Mapping[Variable, Array] | None = No
     with undisturbed(model), np.errstate(all="ignore"):
         with tracing(watcher), GradientTape() as tape:
             outputs = model(data.x, training=True)
-            loss = training_loss(model, data, outputs)
+            loss = with_added_losses(model, model.objective(data.y, outputs, data.sample_weight))
         variables = model.trainable_variables
         gradients = dict(zip(variables, tape.gradient(loss, variables), strict=True))
         ends = {watcher.hand_on(output.data) for output in leaves(outputs)}

@@ -52,6 +52,12 @@ class Objective:
         """What the results are called, in their order."""
         return ["loss", *self.asked]
 
+    def direction(self, name: str) -> str | None:
+        """Which way the result of this name is better, "up" or "down"; None where nobody knows."""
+        if name == "loss":
+            return "down"
+        return metrics.for_output(self.asked[name][0], (None, 1), (None, 1)).direction if name in self.asked else None
+
     def check(self, y: Array, y_pred: Array) -> None:
         """An error if the loss has no use for one of the targets, for predictions like the first few, `y_pred`."""
         self.loss.check(y, np.broadcast_to(y_pred[:1], (len(y), *y_pred.shape[1:])))
@@ -130,6 +136,14 @@ class Objectives:
         """What the results are called, in their order."""
         parts = list(zip(self.output_names, self.parts, strict=True))
         return ["loss", *self._loss_names(), *(f"{name}_{key}" for name, part in parts for key in part.asked)]
+
+    def direction(self, name: str) -> str | None:
+        """Which way the result of this name is better, "up" or "down"; None where nobody knows."""
+        if name == "loss":
+            return "down"
+        parts = zip(self.output_names, self.parts, strict=True)
+        found = [part.direction(name[len(output) + 1 :]) for output, part in parts if name.startswith(f"{output}_")]
+        return next((direction for direction in found if direction), None)
 
     def _loss_names(self) -> list[str]:
         """What the losses are called that are reported beside their sum."""

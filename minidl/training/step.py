@@ -59,11 +59,14 @@ class Steps:
         own = [functools.partial(step, model) for step in (train_step, test_step, predict_step)]
         steps: list[Callable[..., Any]] = own if eagerly else [Function(step) for step in own]  # type: ignore[assignment]
         self._train, self._test, self._predict = steps
+        # What was learned from last: whoever looks for what went wrong starts here.
+        self.batch: tuple[Any, Any, Any] | None = None
         # Whether all weights are matrices and vectors, and of which generation of the model this is known.
         self._of_matrices = (False, -1)
 
     def train(self, x: Any, y: Any, sample_weight: Any) -> None:
         """Learn from a batch."""
+        self.batch = x, y, sample_weight
         self._run(self._train, x, y, sample_weight)
 
     def test(self, x: Any, y: Any, sample_weight: Any) -> None:

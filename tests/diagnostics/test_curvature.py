@@ -101,6 +101,20 @@ class TestProduct:
         flat = hessian @ np.concatenate([v.ravel() for v in vectors])
         np.testing.assert_array_equal(np.concatenate([p.ravel() for p in products]), flat)
 
+    def test_includes_what_regularizers_add(self, data):
+        """The Hessian of λ·Σw² is 2λ·I; an activity regularizer counts as well."""
+        x, y = data
+
+        def hessian(**regularizers):
+            keras.utils.set_random_seed(1)
+            model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="softmax", **regularizers)])
+            model.compile("sgd", "sparse_categorical_crossentropy")
+            return Hessian(model, x, y) @ np.eye(15)
+
+        difference = hessian(kernel_regularizer=keras.regularizers.L2(0.1)) - hessian()
+        np.testing.assert_allclose(difference, np.diag([0.2] * 12 + [0] * 3), atol=1e-12)
+        assert np.abs(hessian(activity_regularizer="l2") - hessian()).max() > 1e-4
+
     def test_leaves_frozen_layers_out(self, data):
         model = network()
         everything = Hessian(model, *data) @ np.eye(43)

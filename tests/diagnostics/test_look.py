@@ -192,6 +192,23 @@ class TestNumbers:
         looks = diagnose(model, x, x).layers
         assert [(look.layer, look.mean) for look in looks] == [("doubled", 8), ("flat", 8), ("last", 16)]
 
+    def test_of_a_regularized_layer(self, data):
+        """What regularizers compute is no output; what they add is part of the loss and its gradient."""
+        x, y = data
+
+        def look(**regularizers):
+            keras.utils.set_random_seed(1)
+            last = layers.Dense(CLASSES, activation="softmax")
+            model = keras.Sequential([keras.Input((FEATURES,)), layers.Dense(5, **regularizers), last])
+            model.compile("sgd", "sparse_categorical_crossentropy")
+            return diagnose(model, x, y)
+
+        plain, active, heavy = look(), look(activity_regularizer="l2"), look(kernel_regularizer="l2")
+        assert len(active.layers) == len(heavy.layers) == 2
+        assert active.layers[0].spread == heavy.layers[0].spread == plain.layers[0].spread
+        assert min(active.loss, heavy.loss) > plain.loss
+        assert plain.layers[0].gradient not in (active.layers[0].gradient, heavy.layers[0].gradient)
+
     def test_a_table_has_a_line_for_each_layer(self, data):
         lines = diagnose(deep(1, "sigmoid"), *data).table().splitlines()
         headers = ["#", "Layer", "Activation", "Mean", "Spread", "Saturated", "Dead", "Gradient", "Update/weight"]
