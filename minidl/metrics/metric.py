@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minidl.autodiff.graph import active_trace
 from minidl.configurable import Configurable, snake_case
 from minidl.errors import AbstractMethodError, ArgumentError, DTypeError, MiniDLWarning, ShapeError
 from minidl.memory import Array, Shape
@@ -165,6 +166,10 @@ class MeanMetricWrapper(Mean):
 
 def as_numbers(owner: str, argument: str, value: npt.ArrayLike) -> Array:
     """`value` as an array of real numbers, or a `DTypeError` that names the `argument` of `owner`."""
+    trace = active_trace()
+    if trace is not None:
+        # A recording does not see what is added up here, so it must not be replayed.
+        trace.observed = True
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths
