@@ -3,9 +3,12 @@
 The public names are those of Keras 3: `import minidl as keras` is meant to work.
 """
 
+from typing import Any as _Any
+
 from minidl import (
     activations,
     augmentation,
+    backend,
     callbacks,
     config,
     datasets,
@@ -18,6 +21,7 @@ from minidl import (
     ops,
     optimizers,
     random,
+    tf,
     utils,
 )
 from minidl.autodiff import (
@@ -34,6 +38,7 @@ from minidl.autodiff import (
     vjp,
 )
 from minidl.autodiff.tracing import function
+from minidl.errors import removed_name as _removed_name
 from minidl.initializers import Initializer
 from minidl.layers import Input, Layer, Variable
 from minidl.layers.symbolic import KerasTensor
@@ -44,6 +49,20 @@ from minidl.optimizers import Optimizer
 from minidl.profiling import profile
 
 __version__ = "0.1.0"
+
+_REMOVED = {
+    "engine": "its classes are keras.layers.Layer, keras.Input and keras.Model",
+    "estimator": "use the model itself",
+    "legacy": "see keras.layers, keras.optimizers.legacy and keras.losses",
+    "preprocessing": "see keras.layers (Rescaling, Normalization) and minidl.augmentation for images",
+    "wrappers": "call build_fn yourself, or use the package scikeras",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    """The error for a name that an older Keras had, with what to use in its place."""
+    raise _removed_name("keras", name, _REMOVED)
+
 
 __all__ = [
     "GradientTape",
@@ -60,6 +79,7 @@ __all__ = [
     "Variable",
     "activations",
     "augmentation",
+    "backend",
     "callbacks",
     "config",
     "datasets",
@@ -81,6 +101,7 @@ __all__ = [
     "optimizers",
     "profile",
     "random",
+    "tf",
     "utils",
     "value_and_grad",
     "vjp",

@@ -27,7 +27,7 @@ FLOORS = [
     {"training"},
     {"models"},
     {"plots", "applications"},
-    {"cli", "testing", "utils"},
+    {"backend", "cli", "testing", "tf", "utils"},
     {"__init__"},
 ]
 LEVEL = {name: level for level, floor in enumerate(FLOORS) for name in floor}

@@ -36,6 +36,7 @@ from minidl.autodiff.graph import (
     generation,
     is_recording,
     layer_path,
+    taping,
     tracing,
     training_mode,
 )
@@ -437,8 +438,11 @@ class Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The result of the function, nested as it returned it, of tensors that are constants.
 
-        Inside of another such function, and for arguments that are tracked, it is the plain function.
+        Inside of another such function, inside of a `GradientTape`, and for arguments that are tracked, it is the plain
+        function: what it computes can be differentiated from outside.
         """
+        if taping.get() and is_recording():
+            return self._function(*args, **kwargs)
         values = leaves((args, kwargs)) if kwargs or any(isinstance(x, _NESTED) for x in args) else args
         runner = active_trace() or _PLAIN
         if isinstance(runner, Trace) or any(_is_array(x) and getattr(x, "output", None) for x in values):

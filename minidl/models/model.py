@@ -13,7 +13,14 @@ from minidl import optimizers, random
 from minidl.callbacks import Callback, CallbackList, History, ProgressBar
 from minidl.callbacks.callback import as_callbacks
 from minidl.checks import count
-from minidl.errors import ArgumentError, NotBuiltError, NotCompiledError, unknown_name, warn_old_name
+from minidl.errors import (
+    ArgumentError,
+    NotBuiltError,
+    NotCompiledError,
+    removed_name,
+    unknown_name,
+    warn_old_name,
+)
 from minidl.layers.layer import Layer
 from minidl.layers.symbolic import with_open_batch
 from minidl.metrics import Metric
@@ -35,6 +42,15 @@ from minidl.training import (
     rehearse,
     unpack_x_y_sample_weight,
 )
+
+# Methods of older Keras, and what to write in their place.
+_REMOVED = {
+    "fit_generator": "fit(x, y) takes arrays; train_on_batch(x, y) takes one batch of a generator",
+    "evaluate_generator": "evaluate(x, y) takes arrays; test_on_batch(x, y) takes one batch of a generator",
+    "predict_generator": "predict(x) takes arrays; predict_on_batch(x) takes one batch of a generator",
+    "predict_classes": "np.argmax(model.predict(x), axis=-1), or model.predict(x) > 0.5 for a single output",
+    "predict_proba": "predict(x) gives what the last layer gives",
+}
 
 
 class Model(Trainer, Layer):
@@ -66,6 +82,10 @@ class Model(Trainer, Layer):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """The error for a method that an older Keras had, with what to use in its place."""
+        raise removed_name(type(self).__name__, name, _REMOVED)
 
     # Layers.
 
