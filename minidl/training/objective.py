@@ -32,7 +32,7 @@ class Objective:
         # By name, what was asked for and whether it is weighted; and, once the shapes are known, the metrics.
         self.asked: dict[str, tuple[Any, bool]] = {}
         self._metrics: dict[str, tuple[Any, bool]] = {}
-        self._mean_loss = metrics.Mean(name="loss")
+        self._mean_loss, self._together = metrics.Mean(name="loss"), CompiledMetrics(self)
         for identifiers, weighted in ((metric_identifiers, False), (weighted_metric_identifiers, True)):
             for identifier in _as_list(identifiers):
                 self.asked[self._name(identifier, weighted)] = identifier, weighted
@@ -54,7 +54,7 @@ class Objective:
     @property
     def metrics(self) -> list[Any]:
         """The running mean of the loss, and the metrics as one."""
-        return [self._mean_loss, CompiledMetrics(self)] if self.asked else [self._mean_loss]
+        return [self._mean_loss, self._together] if self.asked else [self._mean_loss]
 
     def check(self, y: Array, y_pred: Array) -> None:
         """An error if the loss has no use for one of the targets, for predictions like the first few, `y_pred`."""
@@ -129,7 +129,7 @@ class Objectives:
             Objective(part, some, weighted)
             for part, some, weighted in zip(each_loss, each_metrics, each_weighted, strict=True)
         ]
-        self._mean_loss = metrics.Mean(name="loss")
+        self._mean_loss, self._together = metrics.Mean(name="loss"), CompiledMetrics(self)
 
     @property
     def names(self) -> list[str]:
@@ -140,7 +140,7 @@ class Objectives:
     @property
     def metrics(self) -> list[Any]:
         """The running mean of the loss, and as one those of the outputs, with their metrics."""
-        return [self._mean_loss, CompiledMetrics(self)]
+        return [self._mean_loss, self._together]
 
     def _loss_names(self) -> list[str]:
         """What the losses are called that are reported beside their sum."""
@@ -295,9 +295,14 @@ def named_results(named: Mapping[str, Any]) -> dict[str, Any]:
     """Results as plain numbers by name; those of a metric that gives several come under their own names."""
     found: dict[str, Any] = {}
     for name, value in named.items():
-        found.update(named_results(value) if isinstance(value, Mapping) else {str(name): _as_number(value)})
+        if isinstance(value, dict):
+            found.update(named_results(value))
+        else:
+            found[str(name)] = _as_number(value)
     return found
 
 
 def _as_number(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(value)
     return float(value) if np.ndim(value) == 0 else np.asarray(value)
