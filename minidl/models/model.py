@@ -43,14 +43,20 @@ from minidl.training import (
     unpack_x_y_sample_weight,
 )
 
-# Methods of older Keras, and what to write in their place.
-_REMOVED = {
-    "fit_generator": "fit(x, y) takes arrays; train_on_batch(x, y) takes one batch of a generator",
-    "evaluate_generator": "evaluate(x, y) takes arrays; test_on_batch(x, y) takes one batch of a generator",
-    "predict_generator": "predict(x) takes arrays; predict_on_batch(x) takes one batch of a generator",
-    "predict_classes": "np.argmax(model.predict(x), axis=-1), or model.predict(x) > 0.5 for a single output",
-    "predict_proba": "predict(x) gives what the last layer gives",
-}
+
+class Removed:
+    """In the place of a method that an older Keras had: asking for it is an error that says what to write today."""
+
+    def __init__(self, advice: str) -> None:
+        self.advice = advice
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Removed:
+        if instance is None:
+            return self
+        raise removed_name(owner.__name__, self.name, {self.name: self.advice})
 
 
 class Model(Trainer, Layer):
@@ -82,10 +88,6 @@ class Model(Trainer, Layer):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        """The error for a method that an older Keras had, with what to use in its place."""
-        raise removed_name(type(self).__name__, name, _REMOVED)
 
     # Layers.
 
@@ -367,6 +369,12 @@ class Model(Trainer, Layer):
         # A silent bar would still be told of every batch, with the metrics computed for it.
         told = [bar, *callbacks] if bar.verbose else callbacks
         return bar, CallbackList(told, self, {"verbose": bar.verbose, "epochs": epochs, "steps": steps})
+
+    fit_generator = Removed("fit(x, y) takes arrays; train_on_batch(x, y) takes one batch of a generator")
+    evaluate_generator = Removed("evaluate(x, y) takes arrays; test_on_batch(x, y) takes one batch of a generator")
+    predict_generator = Removed("predict(x) takes arrays; predict_on_batch(x) takes one batch of a generator")
+    predict_classes = Removed("np.argmax(model.predict(x), axis=-1), or model.predict(x) > 0.5 for a single output")
+    predict_proba = Removed("predict(x) gives what the last layer gives")
 
     # Files.
 

@@ -272,6 +272,45 @@ class TestComputeLoss:
         assert history["count"] == [3, 3, 3]
 
 
+def test_figures_are_those_of_keras():
+    """Of Keras 3.15 (PyTorch), for the same class, data and weights."""
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.out = Dense(2)
+            self.worst = keras.metrics.Mean(name="worst")
+
+        def call(self, inputs):
+            return self.out(inputs)
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return ops.mean(ops.square(y - y_pred)) * 3.0
+
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            self.worst.update_state(ops.max(ops.abs(y - y_pred)))
+            return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((20, 4)).astype("float32")
+    y = (x @ rng.standard_normal((4, 2))).astype("float32")
+    weights, kernel = rng.uniform(0.5, 2, 20).astype("float32"), rng.standard_normal((4, 2)).astype("float32")
+    model = Own()
+    model(x[:1])
+    model.out.set_weights([kernel, np.zeros(2)])
+    model.compile(keras.optimizers.SGD(0.05), "mse", metrics=["mae"], weighted_metrics=["mse"])
+    history = model.fit(
+        x, y, batch_size=8, epochs=2, shuffle=False, verbose=0, sample_weight=weights, validation_data=(x[:5], y[:5])
+    ).history
+    expected = {
+        "loss": [19.09824, 4.94806], "mae": [1.8512, 0.89592], "mse": [6.17721, 1.59203], "worst": [5.34104, 2.84901],
+        "val_loss": [6.60369, 2.98388], "val_mae": [1.11579, 0.7529], "val_mse": [2.20123, 0.99463],
+        "val_worst": [3.37913, 2.32536],
+    }  # fmt: skip
+    assert history == {name: pytest.approx(values, abs=1e-5) for name, values in expected.items()}
+    assert model.evaluate(x, y, verbose=0) == pytest.approx([2.38396, 0.64246, 0.79465, 2.32536], abs=1e-5)
+
+
 class TestMetrics:
     def test_compute_metrics_adds_to_the_usual_ones(self):
         (usual, history), (own, own_history) = trained(Base), trained(OwnMetrics)
