@@ -52,6 +52,7 @@ class TestWarnings:
             (lambda: keras.metrics.Mean().reset_states(), "reset_states", r"reset_state\(\)"),
             (lambda: model(metrics="accuracy"), 'metrics="accuracy"', r'metrics=\["accuracy"\]'),
             (lambda: model().compile("sgd", "mse", ["mae"]), "metrics as third argument", "metrics=…"),
+            (lambda: keras.losses.Huber(reduction="auto"), 'reduction="auto"', 'reduction="sum_over_batch_size"'),
             (lambda: K.square(X), r"backend\.square", r"ops\.square"),
             (lambda: K.get_value(keras.Variable(1.0)), r"backend\.get_value\(x\)", r"x\.numpy\(\)"),
             (lambda: K.set_value(keras.Variable(1.0), 2.0), r"backend\.set_value", r"x\.assign\(value\)"),

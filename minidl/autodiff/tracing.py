@@ -525,8 +525,9 @@ def function(f: Callable[..., Any]) -> Function:
             return loss
 
     Arguments are arrays, tensors and plain values, also nested; each combination of shapes, dtypes and plain values is
-    recorded by itself. The results are constants: gradients are taken inside. Only what minidl's operations and
-    variables do is repeated by a replay; other effects, such as `print`, happen in the first two calls.
+    recorded by itself. The results are constants: gradients are taken inside. (Inside of a `GradientTape` the function
+    runs as it stands, so that its results can be differentiated.) Only what minidl's operations and variables do is
+    repeated by a replay; other effects, such as `print`, happen in the first two calls.
     """
     return Function(f)
 

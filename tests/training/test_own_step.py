@@ -272,6 +272,34 @@ class TestComputeLoss:
         assert history["count"] == [3, 3, 3]
 
 
+def test_weights_and_layers_in_lists_and_dictionaries_are_learned():
+    class Many(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.parts = {"hidden": [Dense(6, activation="tanh"), Dense(6, activation="tanh")], "out": Dense(2)}
+            self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+        def call(self, inputs):
+            for layer in self.parts["hidden"]:
+                inputs = layer(inputs)
+            return self.parts["out"](inputs) * self.scale
+
+        def train_step(self, data):
+            x, y = data
+            with keras.GradientTape() as tape:
+                loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+            self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+            return {"loss": loss}
+
+    model = Many()
+    model(X)
+    assert len(model.trainable_variables) == 7
+    before = model.get_weights()
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    assert all((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
+
+
 def test_figures_are_those_of_keras():
     """Of Keras 3.15 (PyTorch), for the same class, data and weights."""
 
