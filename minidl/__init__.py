@@ -11,6 +11,7 @@ from minidl import (
     backend,
     callbacks,
     config,
+    constraints,
     datasets,
     errors,
     initializers,
@@ -21,6 +22,7 @@ from minidl import (
     ops,
     optimizers,
     random,
+    regularizers,
     tf,
     utils,
 )
@@ -47,6 +49,7 @@ from minidl.metrics import Metric
 from minidl.models import Model, Sequential
 from minidl.optimizers import Optimizer
 from minidl.profiling import profile
+from minidl.regularizers import Regularizer
 
 __version__ = "0.1.0"
 
@@ -74,6 +77,7 @@ __all__ = [
     "Metric",
     "Model",
     "Optimizer",
+    "Regularizer",
     "Sequential",
     "Tensor",
     "Variable",
@@ -82,6 +86,7 @@ __all__ = [
     "backend",
     "callbacks",
     "config",
+    "constraints",
     "datasets",
     "errors",
     "function",
@@ -101,6 +106,7 @@ __all__ = [
     "optimizers",
     "profile",
     "random",
+    "regularizers",
     "tf",
     "utils",
     "value_and_grad",

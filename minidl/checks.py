@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, unknown_name, warn_old_name
 
 _RANGES: dict[str, Callable[[float], bool]] = {
     "": math.isfinite,
@@ -61,6 +61,16 @@ def integers(owner: object, argument: str, value: Any) -> tuple[int, ...]:
         raise ArgumentError(
             f"{_name(owner)}: {argument} must be an integer or several of them, got {value!r}"
         ) from None
+
+
+def renamed(owner: Any, argument: str, value: Any, old_name: str, old: Mapping[str, Any]) -> Any:
+    """What a constructor was given as `argument`, or, with a warning, as `old_name`: the only other name in `old`."""
+    kind = type(owner).__name__
+    for name in old:
+        if name != old_name:
+            raise unknown_name(f"argument of {kind}", name, type(owner).arguments())
+        warn_old_name(f"{kind}({old_name}=…)", f"{kind}({argument}=…)")
+    return old.get(old_name, value)
 
 
 def axes(owner: object, value: Any) -> int | tuple[int, ...]:

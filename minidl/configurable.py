@@ -8,9 +8,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, look_up
 
 MISSING = inspect.Parameter.empty
 
@@ -74,6 +75,63 @@ class Configurable:
             return True
         plain = isinstance(value, (bool, int, float, str, tuple, list))
         return value is default or (plain and type(value) is type(default) and bool(value == default))
+
+
+@dataclass(frozen=True)
+class Family:
+    """Classes of functions of a weight, all of one `kind`: what stands for one of them in an argument or in a file.
+
+    They derive from `base` and are found in `by_name`; error messages name the `example`.
+    """
+
+    kind: str
+    base: type[Configurable]
+    by_name: Mapping[str, type[Configurable]]
+    example: str
+
+    def get(self, identifier: Any) -> Any:
+        """Something to call, from a name, a config, a class, an object or a function; None stays None.
+
+        `UnknownNameError` for an unknown name, with the nearest ones; `ArgumentError` for what is none of these.
+        """
+        if isinstance(identifier, (str, Mapping)):
+            return self.deserialize(identifier)
+        if isinstance(identifier, type):
+            if issubclass(identifier, self.base):
+                return identifier.from_config({})
+        elif identifier is None or callable(identifier):
+            return identifier
+        raise ArgumentError(
+            f"expected a {self.kind}: a name such as {self.example!r}, a {self.base.__name__}, its class or config, or "
+            f"a function of a weight; got {identifier!r}"
+        )
+
+    def serialize(self, thing: Any) -> dict[str, Any] | str | None:
+        """Plain data that `deserialize` understands: `{"class_name": ..., "config": ...}`, or the name of a function.
+
+        `ArgumentError` for a lambda, and for a class or function of the user that has the name of one of minidl's: by
+        that name the other would be found.
+        """
+        if thing is None:
+            return None
+        cls = type(thing)
+        own = isinstance(thing, self.base)
+        name = cls.__name__ if own else str(getattr(thing, "__name__", ""))
+        if not name.isidentifier() or self.by_name.get(name, cls) is not cls:
+            raise ArgumentError(f"{thing!r} has no name of its own to be saved under: define it under another name")
+        return {"class_name": name, "config": thing.get_config()} if own else name
+
+    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """What `serialize` described; `custom_objects` adds classes and functions of the user by their names."""
+        name, arguments = config, {}
+        if isinstance(config, Mapping):
+            name, arguments = config.get("class_name"), config.get("config", {})
+        if not isinstance(name, str) or not isinstance(arguments, Mapping):
+            raise ArgumentError(f"expected a {self.kind} as {{'class_name': str, 'config': dict}}, got {config!r}")
+        found = look_up(self.kind, name, {**self.by_name, **(custom_objects or {})})
+        if isinstance(found, type) and issubclass(found, self.base):
+            return found.from_config(arguments)
+        return self.get(found)
 
 
 def snake_case(name: str) -> str:

@@ -60,6 +60,12 @@ class TestNames:
             "activations.relu", "activations.elu", "activations.selu", "activations.leaky_relu", "activations.get",
             "callbacks.Callback", "callbacks.History",
             "config.floatx", "config.set_floatx", "config.epsilon",
+            "constraints.Constraint", "constraints.MaxNorm", "constraints.MinMaxNorm", "constraints.NonNeg",
+            "constraints.UnitNorm", "constraints.get", "constraints.max_norm", "constraints.min_max_norm",
+            "constraints.non_neg", "constraints.unit_norm",
+            "regularizers.L1", "regularizers.L1L2", "regularizers.L2", "regularizers.OrthogonalRegularizer",
+            "regularizers.Regularizer", "regularizers.get", "regularizers.l1", "regularizers.l1_l2", "regularizers.l2",
+            "regularizers.orthogonal_regularizer", "Regularizer", "layers.ActivityRegularization",
             "datasets.fashion_mnist.load_data", "datasets.mnist.load_data", "datasets.cifar10.load_data",
             "initializers.HeNormal", "initializers.he_normal", "initializers.VarianceScaling", "initializers.get",
             "layers.Add", "layers.Average", "layers.Concatenate", "layers.Multiply", "layers.concatenate",
@@ -98,6 +104,7 @@ class TestNames:
         assert keras.Metric is keras.metrics.Metric
         assert keras.Optimizer is keras.optimizers.Optimizer
         assert keras.Initializer is keras.initializers.Initializer
+        assert keras.Regularizer is keras.regularizers.Regularizer
 
     def test_import_works_as_people_write_it(self):
         from minidl.datasets import fashion_mnist

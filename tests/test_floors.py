@@ -20,7 +20,7 @@ FLOORS = [
     {"kernels"},
     {"autodiff"},
     {"ops", "profiling"},
-    {"initializers", "activations"},
+    {"initializers", "activations", "regularizers", "constraints"},
     {"layers"},
     {"optimizers", "losses", "metrics"},
     {"callbacks", "saving"},

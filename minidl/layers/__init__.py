@@ -55,7 +55,7 @@ from minidl.layers.pooling import (
     MaxPooling2D,
 )
 from minidl.layers.preprocessing import Normalization, Rescaling
-from minidl.layers.regularization import Dropout
+from minidl.layers.regularization import ActivityRegularization, Dropout
 from minidl.layers.reshaping import (
     Cropping1D,
     Cropping2D,
@@ -71,7 +71,8 @@ from minidl.layers.reshaping import (
 from minidl.layers.variable import Variable
 
 __all__ = [
-    "ELU", "Activation", "Add", "Average", "AveragePooling1D", "AveragePooling2D", "AvgPool1D", "AvgPool2D",
+    "ELU", "Activation", "ActivityRegularization", "Add", "Average", "AveragePooling1D", "AveragePooling2D",
+    "AvgPool1D", "AvgPool2D",
     "BatchNormalization", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Convolution1D",
     "Convolution1DTranspose", "Convolution2D", "Convolution2DTranspose", "Cropping1D", "Cropping2D", "Dense",
     "DepthwiseConv1D", "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling1D", "GlobalAveragePooling2D",

@@ -54,6 +54,8 @@ class PReLU(SameShape):
     One α for each element of a sample; along `shared_axes` (counted from 1, the batch is axis 0) they share one.
     """
 
+    regularizable = ("alpha",)
+
     alpha: Variable
 
     def __init__(
@@ -67,7 +69,8 @@ class PReLU(SameShape):
         """Make α."""
         if any(not 1 <= a < len(input_shape) for a in self.shared_axes or ()):
             raise ShapeError(f"PReLU {self.name!r}: shared_axes {self.shared_axes} do not exist in {input_shape}")
-        self.alpha = self.add_weight(self._alpha_shape(input_shape), self.alpha_initializer, name="alpha")
+        shape = self._alpha_shape(input_shape)
+        self.alpha = self.add_weight(shape, self.alpha_initializer, name="alpha", **self.rules("alpha"))
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:

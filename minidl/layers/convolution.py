@@ -91,7 +91,9 @@ class _Convolutional(ImageLayer):
         output_shape, channels = self.compute_output_shape(input_shape), self._channels(input_shape)
         self.add_kernels(channels)
         biases = self.output_channels(channels)
-        self.bias = self.add_weight((biases,), self.bias_initializer, name="bias") if self.use_bias else None
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight((biases,), self.bias_initializer, name="bias", **self.rules("bias"))
         self._built_channels = channels
         build_activation(self, output_shape)
         super().build(input_shape)
@@ -139,6 +141,8 @@ class _Convolutional(ImageLayer):
 class _Conv(_Convolutional):
     """`Conv1D` and `Conv2D`."""
 
+    regularizable = ("kernel", "bias")
+
     kernel: Variable
 
     def __init__(
@@ -174,7 +178,7 @@ class _Conv(_Convolutional):
                 f"groups={self.groups}"
             )
         shape = (*self.kernel_size, channels // self.groups, self.filters)
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel", **self.rules("kernel"))
 
     def output_channels(self, channels: int) -> int:
         """`filters`."""
@@ -214,6 +218,8 @@ class Conv2D(_Conv):
 class _ConvTranspose(_Convolutional):
     """`Conv1DTranspose` and `Conv2DTranspose`."""
 
+    regularizable = ("kernel", "bias")
+
     kernel: Variable
 
     def __init__(
@@ -242,7 +248,7 @@ class _ConvTranspose(_Convolutional):
     def add_kernels(self, channels: int) -> None:
         """W of shape (*kernel_size, filters, channels)."""
         shape = (*self.kernel_size, self.filters, channels)
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel", **self.rules("kernel"))
 
     def output_channels(self, channels: int) -> int:
         """`filters`."""
@@ -288,6 +294,8 @@ class Conv2DTranspose(_ConvTranspose):
 class _DepthwiseConv(_Convolutional):
     """`DepthwiseConv1D` and `DepthwiseConv2D`."""
 
+    regularizable = ("depthwise", "bias")
+
     kernel: Variable
 
     def __init__(
@@ -313,7 +321,7 @@ class _DepthwiseConv(_Convolutional):
     def add_kernels(self, channels: int) -> None:
         """W of shape (*kernel_size, channels, depth_multiplier)."""
         shape = (*self.kernel_size, channels, self.depth_multiplier)
-        self.kernel = self.add_weight(shape, self.depthwise_initializer, name="kernel")
+        self.kernel = self.add_weight(shape, self.depthwise_initializer, name="kernel", **self.rules("depthwise"))
 
     def output_channels(self, channels: int) -> int:
         """channels·depth_multiplier."""
@@ -349,6 +357,8 @@ class DepthwiseConv2D(_DepthwiseConv):
 class _SeparableConv(_Convolutional):
     """`SeparableConv1D` and `SeparableConv2D`."""
 
+    regularizable = ("depthwise", "pointwise", "bias")
+
     depthwise_kernel: Variable
     pointwise_kernel: Variable
 
@@ -379,9 +389,13 @@ class _SeparableConv(_Convolutional):
     def add_kernels(self, channels: int) -> None:
         """Two kernels: (*kernel_size, channels, depth_multiplier) and (1, …, channels·depth_multiplier, filters)."""
         shape = (*self.kernel_size, channels, self.depth_multiplier)
-        self.depthwise_kernel = self.add_weight(shape, self.depthwise_initializer, name="depthwise_kernel")
+        self.depthwise_kernel = self.add_weight(
+            shape, self.depthwise_initializer, name="depthwise_kernel", **self.rules("depthwise")
+        )
         shape = (*[1] * self.axes, channels * self.depth_multiplier, self.filters)
-        self.pointwise_kernel = self.add_weight(shape, self.pointwise_initializer, name="pointwise_kernel")
+        self.pointwise_kernel = self.add_weight(
+            shape, self.pointwise_initializer, name="pointwise_kernel", **self.rules("pointwise")
+        )
 
     def output_channels(self, channels: int) -> int:
         """`filters`."""

@@ -89,6 +89,8 @@ class Dense(Layer):
     or a layer.
     """
 
+    regularizable = ("kernel", "bias")
+
     kernel: Variable
     bias: Variable | None
 
@@ -114,8 +116,11 @@ class Dense(Layer):
         """Make W and b."""
         if len(input_shape) < 2 or input_shape[-1] is None:
             raise ShapeError(f"Dense {self.name!r} needs inputs (batch, …, features), got {input_shape}")
-        self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
-        self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
+        kernel_shape, bias_shape = (input_shape[-1], self.units), (self.units,)
+        self.kernel = self.add_weight(kernel_shape, self.kernel_initializer, name="kernel", **self.rules("kernel"))
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(bias_shape, self.bias_initializer, name="bias", **self.rules("bias"))
         build_activation(self, self.compute_output_shape(input_shape))
         super().build(input_shape)
 

@@ -14,14 +14,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from minidl import activations, config, initializers
-from minidl.autodiff.graph import layer_path, new_generation, training_mode
+from minidl import activations, config, constraints, initializers, ops, regularizers
+from minidl.autodiff.graph import active_trace, layer_path, new_generation, training_mode
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast
+from minidl.autodiff.tracing import TracedTensor
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import MISSING, Configurable, snake_case
 from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, unknown_name
@@ -33,6 +34,10 @@ from minidl.memory import Array, Shape
 
 # How many bytes of weights may still be made; None: any.
 _allowance: ContextVar[int | None] = ContextVar("allowance", default=None)
+
+# Whether a call is running: one inside it is not the outermost. And whether what calls add to the loss is kept.
+_calling: ContextVar[bool] = ContextVar("calling", default=False)
+_keeping_losses: ContextVar[bool] = ContextVar("keeping_losses", default=True)
 
 # What a layer computes with.
 _ARRAYS = (Tensor, np.ndarray, np.generic)
@@ -50,27 +55,40 @@ class Layer(Configurable):
 
     The order of `variables`: the layer's own trainable ones, its own others, then those of the layers inside it, in the
     order in which they became attributes.
+
+    Every layer has an `activity_regularizer`, which makes its outputs cost something, divided by the size of the batch;
+    and, for each of its `regularizable` weights, arguments such as `kernel_regularizer` and `kernel_constraint`: names,
+    objects or functions, see `minidl.regularizers` and `minidl.constraints`.
     """
+
+    # The weights that have arguments for a regularizer and a constraint; `rules` gives their values to `build`.
+    regularizable: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
         *,
+        activity_regularizer: Any = None,
         name: str | None = None,
         trainable: bool = True,
         dtype: str | None = None,
         input_shape: Sequence[int | None] | None = None,
         input_dim: int | None = None,
-        **unknown: Any,
+        **others: Any,
     ) -> None:
-        if unknown:
-            raise unknown_name(f"argument of {type(self).__name__}", next(iter(unknown)), self.arguments())
+        rules = {name: get(others.pop(name, None)) for name, get in self._rule_arguments().items()}
+        if others:
+            raise unknown_name(f"argument of {type(self).__name__}", next(iter(others)), self.arguments())
         self._trainable_variables: list[Variable] = []
         self._non_trainable_variables: list[Variable] = []
         self._layers: list[Layer] = []
+        self._losses: list[Tensor] = []
         self._trainable = bool(trainable)
         self.built = False
         self.name = unique_name(snake_case(type(self).__name__)) if name is None else str(name)
         self.dtype = _dtype_name(dtype)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        for argument, rule in rules.items():
+            setattr(self, argument, rule)
         # The shape given to a first layer, without the batch: Sequential builds itself from it.
         self.batch_input_shape: OpenShape | None = None
         # The shape, or nested shapes, that it was built for; and its calls on symbolic tensors.
@@ -118,7 +136,8 @@ class Layer(Configurable):
         return symbolic(self.compute_output_shape(shape), self.dtype)
 
     def _trial(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return trial(f"{self.name!r}", self, args, {**kwargs, "training": False})
+        with without_losses():
+            return trial(f"{self.name!r}", self, args, {**kwargs, "training": False})
 
     @property
     def input(self) -> Any:
@@ -158,12 +177,18 @@ class Layer(Configurable):
             self.build_for(_shape_of_inputs(args, kwargs))
         if takes_training(getattr(self.call, "__func__", self.call)):
             kwargs["training"] = training
-        mode = training_mode.set(training)
+        if not _calling.get():
+            self.forget_losses()
+        mode, calling = training_mode.set(training), _calling.set(True)
         try:
             with self.naming_scope():
-                return self.call(*args, **kwargs)
+                outputs = self.call(*args, **kwargs)
+                if self.activity_regularizer is not None:
+                    self._add_activity(self.activity_regularizer, outputs)
+                return outputs
         finally:
             training_mode.reset(mode)
+            _calling.reset(calling)
 
     def build_for(self, input_shape: Any) -> None:
         """Build once, with the names of the variables below that of this layer."""
@@ -201,16 +226,36 @@ class Layer(Configurable):
         initializer: Any = "glorot_uniform",
         dtype: npt.DTypeLike | None = None,
         trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
         name: str = "variable",
     ) -> Variable:
-        """A new variable of this layer; the initializer is a string, an object, or a function of shape and dtype."""
+        """A new variable of this layer.
+
+        The initializer is a string, an object, or a function of shape and dtype; regularizer and constraint are
+        strings, objects, or functions of the variable.
+        """
         _spend(math.prod(shape) * np.dtype(dtype or self.dtype).itemsize)
         make: Callable[..., Any] = initializers.get(initializer)
         variable = Variable(make, tuple(shape), dtype or self.dtype, trainable, name)
         with self.naming_scope():
             variable.path = f"{layer_path.get()}{name}"
+        if regularizer is not None:
+            variable.regularizer = regularizers.get(regularizer)
+        if constraint is not None:
+            variable.constraint = constraints.get(constraint)
         self._track(variable)
         return variable
+
+    def rules(self, weight: str) -> dict[str, Any]:
+        """The regularizer and the constraint of one of the `regularizable` weights, as `add_weight` takes them."""
+        return {rule: getattr(self, f"{weight}_{rule}") for rule in ("regularizer", "constraint")}
+
+    @classmethod
+    def _rule_arguments(cls) -> dict[str, Callable[[Any], Any]]:
+        """The names of the arguments that `regularizable` stands for, with what makes a function of their value."""
+        penalties = {f"{weight}_regularizer": regularizers.get for weight in cls.regularizable}
+        return {**penalties, **{f"{weight}_constraint": constraints.get for weight in cls.regularizable}}
 
     def __setattr__(self, name: str, value: Any) -> None:
         new_generation()
@@ -302,6 +347,57 @@ class Layer(Configurable):
         for item in inside:
             item.trainable = value
 
+    # What is added to the loss.
+
+    def add_loss(self, loss: Any) -> None:
+        """Have a tensor, or several, added to the loss that training minimizes: to be called inside of `call`.
+
+        It stays in `losses` until the next call of the layer, or of the model that it is in, begins. `ArgumentError`
+        for what is no tensor.
+        """
+        for tensor in leaves(loss):
+            if not isinstance(tensor, Tensor):
+                raise ArgumentError(
+                    f"add_loss: {self.name!r} expected a tensor, computed inside of `call`, got a "
+                    f"{type(tensor).__name__}: {tensor!r}"
+                )
+            if _keeping_losses.get():
+                self._losses.append(tensor)
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What training adds to the loss, a tensor for each reason: in a loop of one's own, add their sum.
+
+        First what the last call added by `add_loss` and activity regularizers, in this layer and in those inside; then
+        what the regularizers make of the weights that are trained. A call inside of a recorded step (`minidl.function`)
+        adds to the losses inside of that step only: a replay would not renew them.
+        """
+        trace = active_trace()
+        added = [loss for layer in self._with_all_inside() for loss in layer._losses]
+        added = [loss for loss in added if not isinstance(loss, TracedTensor) or loss.trace is trace]
+        return added + [as_tensor(v.regularizer(v)) for v in self.trainable_variables if v.regularizer is not None]
+
+    def forget_losses(self) -> None:
+        """Drop what calls have added to the loss: what follows is a new batch."""
+        for layer in self._with_all_inside():
+            layer._losses.clear()
+
+    def _with_all_inside(self) -> list[Layer]:
+        """This layer, those inside it, those inside them, each once."""
+        found = {id(self): self}
+        for inside in self._layers:
+            found.update((id(layer), layer) for layer in inside._with_all_inside())
+        return list(found.values())
+
+    def _add_activity(self, regularizer: Callable[[TensorLike], TensorLike], outputs: Any) -> None:
+        """Add the penalty on each output, divided by the size of the batch, which it is not to depend on."""
+        if not _keeping_losses.get():
+            return
+        for output in (x for x in leaves(outputs) if isinstance(x, Tensor)):
+            # An empty batch has nothing to be divided.
+            samples = max(len(output), 1) if output.ndim else 1
+            self.add_loss(ops.divide(regularizer(output), samples))
+
     def count_params(self) -> int:
         """The number of weights."""
         if not self.built:
@@ -325,12 +421,12 @@ class Layer(Configurable):
 
     def stateless_call(
         self, trainable_variables: Sequence[TensorLike], non_trainable_variables: Sequence[TensorLike], *args: Any,
-        **kwargs: Any,
-    ) -> tuple[Any, list[Tensor]]:  # fmt: skip
+        return_losses: bool = False, **kwargs: Any,
+    ) -> tuple[Any, ...]:  # fmt: skip
         """The output with these values in place of the variables', and the non-trainable values after the call.
 
-        The layer itself stays as it is. It turns a layer into a pure function, which `grad` and `hvp` can differentiate
-        with respect to the weights.
+        With `return_losses` a third: what `losses` is then. The layer itself stays as it is. It turns a layer into a
+        pure function, which `grad` and `hvp` can differentiate with respect to the weights.
         """
         if not self.built:
             raise NotBuiltError(f"stateless_call: {self.name!r} has no weights yet: call it on data first")
@@ -349,22 +445,36 @@ class Layer(Configurable):
                 variable.data = tensor.data if variable.trainable else tensor.data.copy()
                 variable.output = tensor.output
             outputs = self(*args, **kwargs)
-            return outputs, [Tensor(v.data) for v in self.non_trainable_variables]
+            results = outputs, [Tensor(v.data) for v in self.non_trainable_variables]
+            return (*results, self.losses) if return_losses else results
         finally:
             for variable, (data, output) in zip(variables, before, strict=True):
                 variable.data, variable.output = data, output
+            self.forget_losses()
 
     # Configuration.
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: not what the last call has computed."""
+        return {**vars(self), "_losses": []}
 
     @classmethod
     def arguments(cls) -> dict[str, inspect.Parameter]:
         """The arguments of `__init__`, but for the input shape, which is the model's to keep."""
-        found = super().arguments()
-        return {name: found[name] for name in found if name not in ("input_shape", "input_dim")}
+        found, of_all = super().arguments(), inspect.signature(Layer).parameters
+        for name in cls._rule_arguments():
+            found.setdefault(name, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None))
+        # Those that all layers have come last.
+        names = sorted(found, key=lambda name: name in of_all)
+        return {name: found[name] for name in names if name not in ("input_shape", "input_dim")}
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` as plain values, from which `from_config` makes an equal layer."""
-        return {name: _plain_value(value) for name, value in super().get_config().items()}
+        found = super().get_config()
+        # As in Keras: one that is not there is not mentioned.
+        if found.get("activity_regularizer", False) is None:
+            del found["activity_regularizer"]
+        return {name: _plain_argument(name, value) for name, value in found.items()}
 
     def shown(self, name: str) -> Any:
         """What `repr` shows of an argument: of an activation its name."""
@@ -390,6 +500,16 @@ class SameShape(Layer):
     def _as_input(self, x: TensorLike) -> Any:
         tensor = super()._as_input(x)
         return cast(tensor, self.dtype) if isinstance(tensor, Tensor) and tensor.dtype.kind in "iub" else tensor
+
+
+@contextmanager
+def without_losses() -> Iterator[None]:
+    """Inside the block nothing that calls add to the loss is kept, as nobody will ask for it."""
+    token = _keeping_losses.set(False)
+    try:
+        yield
+    finally:
+        _keeping_losses.reset(token)
 
 
 @contextmanager
@@ -428,10 +548,23 @@ def takes_training(call: Callable[..., Any]) -> bool:
     return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
+def _plain_argument(name: str, value: Any) -> Any:
+    """An argument as what a file can hold; a function by the name under which its role finds it again."""
+    if inspect.isfunction(value) and name.endswith("_regularizer"):
+        return regularizers.serialize(value)
+    if inspect.isfunction(value) and name.endswith("_constraint"):
+        return constraints.serialize(value)
+    return _plain_value(value)
+
+
 def _plain_value(value: Any) -> Any:
     """A hyperparameter as what a file can hold: numbers, strings, lists; objects by their configuration."""
     if isinstance(value, initializers.Initializer):
         return initializers.serialize(value)
+    if isinstance(value, regularizers.Regularizer):
+        return regularizers.serialize(value)
+    if isinstance(value, constraints.Constraint):
+        return constraints.serialize(value)
     if isinstance(value, Layer):
         return {"class_name": type(value).__name__, "config": value.get_config()}
     if inspect.isfunction(value):

@@ -27,6 +27,8 @@ class BatchNormalization(SameShape):
     the parameters have the sizes of the input on it. Variables: gamma, beta, moving_mean, moving_variance.
     """
 
+    regularizable = ("beta", "gamma")
+
     gamma: Variable | None
     beta: Variable | None
     moving_mean: Variable
@@ -59,8 +61,11 @@ class BatchNormalization(SameShape):
     def build(self, input_shape: OpenShape) -> None:
         """Make γ and β, and the moving averages."""
         shape = self._parameter_shape(input_shape)
-        self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma") if self.scale else None
-        self.beta = self.add_weight(shape, self.beta_initializer, name="beta") if self.center else None
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma", **self.rules("gamma"))
+        if self.center:
+            self.beta = self.add_weight(shape, self.beta_initializer, name="beta", **self.rules("beta"))
         self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
@@ -109,6 +114,8 @@ class GroupNormalization(SameShape):
     `center` and `scale` say whether there are β and γ, one number for each channel. Variables: gamma, beta.
     """
 
+    regularizable = ("beta", "gamma")
+
     gamma: Variable | None
     beta: Variable | None
 
@@ -139,8 +146,11 @@ class GroupNormalization(SameShape):
         """Make γ and β."""
         self.channels = self._channels(input_shape)
         shape = (self.channels,)
-        self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma") if self.scale else None
-        self.beta = self.add_weight(shape, self.beta_initializer, name="beta") if self.center else None
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma", **self.rules("gamma"))
+        if self.center:
+            self.beta = self.add_weight(shape, self.beta_initializer, name="beta", **self.rules("beta"))
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:

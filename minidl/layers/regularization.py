@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from minidl import ops, random
+from minidl import ops, random, regularizers
 from minidl.autodiff.tensor import Tensor
 from minidl.checks import number
 from minidl.layers.layer import SameShape
@@ -36,3 +37,26 @@ class Dropout(SameShape):
         if not training or self.rate == 0:
             return inputs
         return ops.dropout(inputs, self.rate, self.noise_shape, seed=self._generator)
+
+
+class ActivityRegularization(SameShape):
+    """y = x, and l1·Σ|x| + l2·Σx², divided by the size of the batch, is added to the loss.
+
+    The outputs of the layer before it are kept small, or, by `l1`, sparse.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
+        self.l1 = number(self, "l1", l1, "≥ 0")
+        self.l2 = number(self, "l2", l2, "≥ 0")
+
+    @classmethod
+    def arguments(cls) -> dict[str, inspect.Parameter]:
+        """The arguments of `__init__`: `activity_regularizer` is made of them."""
+        found = super().arguments()
+        del found["activity_regularizer"]
+        return found
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The input."""
+        return inputs

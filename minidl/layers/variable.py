@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from minidl import config
-from minidl.autodiff.graph import new_generation
-from minidl.autodiff.tensor import Tensor, TensorLike, check_broadcast, perform, plain
-from minidl.errors import DTypeError, ShapeError
+from minidl.autodiff.graph import new_generation, no_grad, tracing
+from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, check_broadcast, perform, plain
+from minidl.errors import DTypeError, MiniDLError, ShapeError
 from minidl.memory import Array, Shape
 
 
@@ -23,7 +23,7 @@ class Variable(Tensor):
     a model it stands: "dense_1/kernel".
     """
 
-    __slots__ = ("_trainable", "name", "path")
+    __slots__ = ("_constraint", "_regularizer", "_trainable", "name", "path")
     assignable = True
 
     def __init__(
@@ -48,6 +48,8 @@ class Variable(Tensor):
         self.data = np.array(self.data, order="C")
         self.name = name
         self.path = name
+        self._regularizer: Callable[[TensorLike], TensorLike] | None = None
+        self._constraint: Callable[[TensorLike], TensorLike] | None = None
         self._trainable = bool(trainable)
         self.trainable = trainable
 
@@ -65,6 +67,40 @@ class Variable(Tensor):
         self.output = None
         if self._trainable and self.dtype.kind in "fc":
             self.track()
+
+    @property
+    def regularizer(self) -> Callable[[TensorLike], TensorLike] | None:
+        """A function of the variable that is added to the loss of the model it belongs to, as long as it is trained."""
+        return self._regularizer
+
+    @regularizer.setter
+    def regularizer(self, function: Callable[[TensorLike], TensorLike] | None) -> None:
+        self._regularizer = self._tried("regularizer", function)
+
+    @property
+    def constraint(self) -> Callable[[TensorLike], TensorLike] | None:
+        """A function that makes an allowed value of any; optimizers apply it after each step."""
+        return self._constraint
+
+    @constraint.setter
+    def constraint(self, function: Callable[[TensorLike], TensorLike] | None) -> None:
+        self._constraint = self._tried("constraint", function, self.accept)
+
+    def _tried(
+        self, role: str, function: Callable[[TensorLike], TensorLike] | None, check: Callable[[Any], Any] = as_tensor
+    ) -> Callable[[TensorLike], TensorLike] | None:
+        """The function, if it works on this variable: better known now than in the middle of a step."""
+        new_generation()
+        if function is None:
+            return None
+        if not callable(function):
+            raise DTypeError(f"{role} of {self.path!r}: expected a function of the variable, got {function!r}")
+        try:
+            with no_grad(), tracing(None):
+                check(function(self))
+        except MiniDLError as error:
+            raise type(error)(f"{role} of {self.path!r}: {error}") from error
+        return function
 
     @property
     def value(self) -> Tensor:
@@ -119,5 +155,5 @@ class Variable(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
         copy = Variable(self.data, trainable=self.trainable, name=self.name)
-        copy.path = self.path
+        copy.path, copy._regularizer, copy._constraint = self.path, self._regularizer, self._constraint
         return copy

@@ -15,7 +15,7 @@ from typing import Any, Self, TypedDict
 
 import numpy as np
 
-from minidl.autodiff.graph import new_generation
+from minidl.autodiff.graph import new_generation, no_grad
 from minidl.autodiff.tape import GradientTape
 from minidl.autodiff.tensor import Tensor, perform
 from minidl.checks import number
@@ -187,6 +187,7 @@ class Optimizer(Configurable):
         Without `trainable_variables` they are those that the optimizer was built with. A variable whose gradient is
         None stays as it is, with a warning. A variable not seen before gets fresh slots, so that layers can be unfrozen
         between steps; `trainable` is not asked. Without gradients nothing happens at all, not even a step is counted.
+        After the update a variable that has a `constraint` is made to obey it.
 
         Everything is checked before anything changes: `ArgumentError` if the numbers of gradients and variables
         differ, a variable comes twice or all gradients are None; `ShapeError` and `DTypeError` for a gradient that does
@@ -359,6 +360,10 @@ class _Step:
         for run in self._runs:
             optimizer._complete(run.block)
             self._change(run, learning_rate, coefficients)
+        with no_grad():
+            for _, variable in self._homes:
+                if variable.constraint is not None:
+                    variable.assign(variable.constraint(variable))
         optimizer.iterations.assign_add(1)
 
     def _change(self, run: Run, learning_rate: float, coefficients: tuple[float, ...]) -> None:

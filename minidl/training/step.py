@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl import config
+from minidl import config, ops
 from minidl.autodiff import GradientTape, no_grad
 from minidl.autodiff.graph import generation
 from minidl.autodiff.tensor import Tensor, constant, perform, plain
 from minidl.autodiff.tracing import Function
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.errors import ArgumentError
-from minidl.layers.layer import takes_training
+from minidl.layers.layer import takes_training, without_losses
 from minidl.metrics import Metric
 from minidl.threads import products_divided
 from minidl.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
@@ -48,7 +48,7 @@ def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
 
 def predict_step(model: Any, x: Any) -> Any:
     """The outputs for a batch."""
-    with no_grad():
+    with no_grad(), without_losses():
         return model(x, training=False)
 
 
@@ -56,6 +56,8 @@ def loss_of(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, trainin
     """The loss as the model computes it; a `compute_loss` of one's own may leave out the argument `training`."""
     options = {"training": training} if takes_training(type(model).compute_loss) else {}
     loss: Tensor = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **options)
+    # In a replay of the step the layers would not notice that what they have added is out of date.
+    model.forget_losses()
     return loss
 
 
@@ -80,6 +82,8 @@ class Trainer:
     """
 
     steps: Any
+    loss: Any
+    losses: Any
     objective: Any
     _objective: Any
 
@@ -100,9 +104,14 @@ class Trainer:
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
-        """The number that training makes small, by the loss that the model was compiled with."""
-        loss: Tensor = self.objective(y, y_pred, sample_weight)
-        return loss
+        """The number that training makes small: the loss that the model was compiled with, and what layers add to it.
+
+        They add for large weights, for large outputs, and by `add_loss`; then the model needs no loss of its own.
+        """
+        added: list[Tensor] = [ops.sum(part) for part in self.losses]
+        if added and self.loss is None:
+            return sum(added[1:], added[0])
+        return sum(added, self.objective(y, y_pred, sample_weight))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Add a batch to the metrics that the model was compiled with; gives all running results by name."""

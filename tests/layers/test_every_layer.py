@@ -6,15 +6,20 @@ import json
 import numpy as np
 import pytest
 
-from minidl import initializers, layers
+from minidl import constraints, initializers, layers, regularizers
 from minidl.autodiff import gradcheck
 from minidl.layers import Layer
 from minidl.testing import proven
+
+L2 = {"class_name": "L2", "config": {"l2": 0.5}}
+NON_NEG = {"class_name": "NonNeg", "config": {}}
+FILTERS_OF_ONE = {"class_name": "MaxNorm", "config": {"max_value": 1.0, "axis": [0, 1]}}
 
 # Class, arguments, shape of an input, and the points where the function of a single element has a kink.
 TABLE = [
     ("Activation", {"activation": "softplus"}, (3, 4), []),
     ("Activation", {"activation": "softmax"}, (3, 4), []),
+    ("ActivityRegularization", {"l1": 0.5, "l2": 0.25}, (3, 4), []),
     ("AveragePooling1D", {}, (2, 5, 3), []),
     ("AveragePooling1D", {"pool_size": 3, "padding": "same", "data_format": "channels_first"}, (2, 3, 5), []),
     ("AveragePooling2D", {"pool_size": [2, 3], "strides": [1, 2]}, (2, 4, 5, 2), []),
@@ -22,6 +27,7 @@ TABLE = [
     ("BatchNormalization", {}, (5, 3), []),
     ("BatchNormalization", {"momentum": 0.5, "epsilon": 0.1, "scale": False}, (5, 3), []),
     ("BatchNormalization", {"center": False, "trainable": False}, (5, 3), []),
+    ("BatchNormalization", {"beta_regularizer": L2, "gamma_constraint": NON_NEG}, (5, 3), []),
     ("BatchNormalization", {"axis": 1, "center": False, "scale": False}, (2, 3, 4), []),
     ("BatchNormalization", {"axis": [-1, 1]}, (4, 2, 3, 2), []),
     ("Conv1D", {"filters": 3, "kernel_size": [2]}, (2, 4, 2), []),
@@ -45,8 +51,10 @@ TABLE = [
     ("Dense", {"units": 1, "activation": "tanh", "use_bias": False}, (2, 3, 4), []),
     ("Dense", {"units": 2, "activation": "sigmoid", "bias_initializer": "ones"}, (2, 1, 2, 3), []),
     ("Dense", {"units": 3, "kernel_initializer": "he_normal", "trainable": False}, (1, 2), []),
+    ("Dense", {"units": 2, "kernel_regularizer": L2, "activity_regularizer": L2}, (3, 2), []),
     ("DepthwiseConv1D", {"kernel_size": [3], "depth_multiplier": 2}, (2, 5, 2), []),
     ("DepthwiseConv2D", {"kernel_size": [2, 2], "strides": [2, 2], "padding": "same"}, (2, 3, 4, 3), []),
+    ("DepthwiseConv2D", {"kernel_size": [2, 2], "depthwise_regularizer": L2, "bias_regularizer": L2}, (2, 3, 4, 3), []),
     ("DepthwiseConv2D", {"kernel_size": [2, 2], "data_format": "channels_first"}, (2, 3, 4, 3), []),
     ("Dropout", {"rate": 0.4, "seed": 3}, (4, 5), []),
     ("Dropout", {"rate": 0.4, "noise_shape": [None, 1, 3], "seed": 3}, (4, 2, 3), []),
@@ -74,6 +82,7 @@ TABLE = [
     ("Normalization", {"mean": 3.0, "variance": [4.0, 0.5], "invert": True}, (3, 2), []),
     ("PReLU", {}, (3, 4), [0]),
     ("PReLU", {"shared_axes": [1, 2], "alpha_initializer": "ones"}, (2, 3, 4, 2), [0]),
+    ("PReLU", {"alpha_regularizer": L2, "alpha_constraint": NON_NEG}, (3, 4), [0]),
     ("Permute", {"dims": [3, 1, 2]}, (2, 3, 4, 5), []),
     ("ReLU", {}, (3, 4), [0]),
     ("ReLU", {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.5}, (3, 4), [0.5, 1]),
@@ -85,6 +94,11 @@ TABLE = [
     ("Reshape", {"target_shape": [-1, 2]}, (3, 4, 2), []),
     ("Reshape", {"target_shape": 8}, (3, 4, 2), []),
     ("SeparableConv1D", {"filters": 3, "kernel_size": [2], "padding": "same"}, (2, 4, 2), []),
+    (
+        "SeparableConv1D",
+        {"filters": 3, "kernel_size": [2], "depthwise_constraint": FILTERS_OF_ONE, "pointwise_regularizer": L2},
+        (2, 4, 2), [],
+    ),
     ("SeparableConv2D", {"filters": 2, "kernel_size": [2, 2], "depth_multiplier": 2}, (2, 3, 3, 2), []),
     ("Softmax", {}, (3, 4), []),
     ("Softmax", {"axis": [1, 2]}, (2, 3, 4), []),
@@ -95,6 +109,9 @@ TABLE = [
     ("ZeroPadding2D", {"padding": [[1, 0], [2, 1]]}, (2, 3, 2, 4), []),
     ("ZeroPadding2D", {"data_format": "channels_first"}, (2, 3, 2, 4), []),
 ]  # fmt: skip
+
+# What an argument such as `kernel_regularizer` may be.
+RULES = {**vars(regularizers), **vars(constraints)}
 
 every_layer = pytest.mark.parametrize(
     ("name", "arguments", "shape", "kinks"), TABLE, ids=[f"{name}-{k}" for k, (name, *_) in enumerate(TABLE)]
@@ -213,7 +230,7 @@ def test_survives_its_configuration_as_json(name, arguments, shape, kinks):
 def test_its_repr_makes_it_again(name, arguments, shape, kinks):
     layer = getattr(layers, name)(**{k: v for k, v in arguments.items() if k != "trainable"})
     assert repr(layer).endswith(f"name={layer.name!r})")
-    assert eval(repr(layer), {**vars(layers), **vars(initializers)}).get_config() == layer.get_config()
+    assert eval(repr(layer), {**vars(layers), **vars(initializers), **RULES}).get_config() == layer.get_config()
 
 
 @every_layer

@@ -460,6 +460,24 @@ class TestWithoutALoss:
             model.fit(X, Y, verbose=0)
         assert model.optimizer.iterations.numpy() == 0
 
+    @pytest.mark.parametrize("run_eagerly", [False, True])
+    def test_what_layers_add_to_it_is_enough(self, run_eagerly):
+        class Autoencoder(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.out = Dense(4)
+
+            def call(self, inputs):
+                outputs = self.out(inputs)
+                self.add_loss(ops.mean(ops.square(outputs - inputs)))
+                return outputs
+
+        model = Autoencoder()
+        model.compile("adam", run_eagerly=run_eagerly)
+        history = model.fit(X, epochs=5, verbose=0).history["loss"]
+        assert history == sorted(history, reverse=True)
+        assert 0 < model.evaluate(X, verbose=0) < history[-1]
+
     def test_of_several_outputs(self):
         x = keras.Input((4,))
         model = keras.Model(x, [Dense(2, name="a")(x), Dense(2, name="b")(x)])

@@ -151,6 +151,43 @@ def test_layers(layers):
     proven(network(*layers))
 
 
+class Adding(keras.layers.Layer):
+    """Adds to the loss what it is given."""
+
+    def call(self, inputs):
+        self.add_loss(ops.mean(ops.square(inputs)))
+        return inputs
+
+
+def twice():
+    """A layer that is called twice, with a penalty on its outputs and a limit for its weights."""
+    shared = keras.layers.Dense(6, kernel_constraint="unit_norm", activity_regularizer="l1", name="shared")
+    return [shared, keras.layers.Activation("tanh"), keras.Sequential([shared])]
+
+
+L1L2, MaxNorm = keras.regularizers.L1L2, keras.constraints.MaxNorm
+ADDED = {
+    "weights": lambda: [keras.layers.Dense(6, kernel_regularizer=L1L2(0.01, 0.02), bias_regularizer="l2")],
+    "orthogonal": lambda: [keras.layers.Dense(6, kernel_regularizer="orthogonal")],
+    "activities": lambda: [keras.layers.Dense(6, activity_regularizer="l2"), keras.layers.ActivityRegularization(0.01)],
+    "added_in_call": lambda: [Adding(), keras.Sequential([Adding(), Adding()])],
+    "twice": twice,
+    "norms": lambda: [keras.layers.Dense(6, kernel_constraint=MaxNorm(0.5), bias_constraint="non_neg")],
+    "constrained_normalization": lambda: [keras.layers.BatchNormalization(gamma_constraint=MaxNorm(0.9))],
+    "functions": lambda: [
+        keras.layers.Dense(6, kernel_regularizer=lambda w: ops.sum(w ** 4), kernel_constraint=lambda w: w * 0.9)
+    ],
+    "functions_that_look": lambda: [
+        keras.layers.Dense(6, kernel_constraint=lambda w: w * 0.9 if float(ops.sum(w)) > 0.1 else w)
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", ADDED.values(), ids=ADDED)
+def test_what_layers_add_to_the_loss_and_what_weights_are_held_to(make):
+    proven(lambda: [keras.layers.Dense(6, activation="relu"), *make(), keras.layers.Dense(CLASSES, "softmax")])
+
+
 SGD, Adam, AdamW = keras.optimizers.SGD, keras.optimizers.Adam, keras.optimizers.AdamW
 OPTIMIZERS = {
     "sgd": lambda **o: SGD(0.05, **o),
@@ -262,6 +299,15 @@ CHANGES = {
         8: lambda model: setattr(model.get_layer("last").kernel, "data", np.ones((6, CLASSES), np.float32))
     },
     "optimizer": {8: lambda model: setattr(model, "optimizer", SGD(0.1))},
+    "regularizer": {
+        6: lambda model: setattr(model.get_layer("first").kernel, "regularizer", keras.regularizers.L2(0.1)),
+        13: lambda model: setattr(model.get_layer("first").kernel, "regularizer", None),
+    },
+    "activity_regularizer": {8: setting("last.activity_regularizer", keras.regularizers.L1(0.1))},
+    "constraint": {
+        6: lambda model: setattr(model.get_layer("first").kernel, "constraint", keras.constraints.MaxNorm(0.2)),
+        13: lambda model: setattr(model.get_layer("first").kernel, "constraint", None),
+    },
     "nan": {8: lambda model: model.get_layer("last").bias.assign(np.full(CLASSES, np.nan))},
     "state_of_the_optimizer": {
         8: lambda model: [v.assign(v.data * 0.5) for v in model.optimizer.variables[2:]]
