@@ -50,6 +50,7 @@ from minidl.models import Model, Sequential
 from minidl.optimizers import Optimizer
 from minidl.profiling import profile
 from minidl.regularizers import Regularizer
+from minidl.tuning import find_learning_rate
 
 __version__ = "0.1.0"
 
@@ -89,6 +90,7 @@ __all__ = [
     "constraints",
     "datasets",
     "errors",
+    "find_learning_rate",
     "function",
     "grad",
     "gradcheck",

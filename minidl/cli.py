@@ -241,7 +241,7 @@ def _keep(model: Model, output: Path, title: str) -> None:
     write_history_csv(output / "history.csv", model.history.epoch, model.history.history)
     print(f"history          {output / 'history.csv'}")
     try:
-        plots.plot_history(model.history.history, output / "learning_curves.png", title)
+        plots.plot_history(model.history, output / "learning_curves.png", title)
         print(f"learning curves  {output / 'learning_curves.png'}")
     except MissingExtraError as error:
         print(f"learning curves  not drawn: {error}")

@@ -108,7 +108,7 @@ class TestTrain:
         for what, file in zip(RESULTS, FILES, strict=True):
             assert re.search(rf"\n{what} +output/fashion_mnist-bn/{file}\n", out)
         ((history, path, title),) = drawn
-        assert set(history) == {"accuracy", "loss", "val_accuracy", "val_loss"}
+        assert set(history.history) == {"accuracy", "loss", "val_accuracy", "val_loss"}
         assert str(path) == "output/fashion_mnist-bn/learning_curves.png"
         assert title == "fashion_mnist, bn"
 

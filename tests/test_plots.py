@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minidl import plots
+from minidl.callbacks import History
 from minidl.errors import ArgumentError, MiniDLError, MissingExtraError
 
 HISTORY = {
@@ -56,6 +57,30 @@ class TestFigure:
         figure = plots.plot_history({"loss": [1.0, 0.5], "learning_rate": [0.1, 0.01]})
         assert [panel.get_title() for panel in figure.axes] == ["loss", "learning_rate"]
         assert [len(panel.lines) for panel in figure.axes] == [1, 1]
+
+    @pytest.mark.parametrize(
+        ("epochs", "validations", "expected"), [(6, 3, [2, 4, 6]), (7, 3, [2, 4, 6]), (10, 3, [3, 6, 9]), (3, 1, [3])]
+    )
+    def test_places_validations_at_the_last_of_their_epochs(self, epochs, validations, expected):
+        pytest.importorskip("matplotlib")
+        figure = plots.plot_history({"loss": [0.5] * epochs, "val_loss": [0.6] * validations})
+        training, validation = figure.axes[0].lines
+        np.testing.assert_array_equal(training.get_xdata(), range(1, epochs + 1))
+        np.testing.assert_array_equal(validation.get_xdata(), expected)
+
+    def test_of_a_history_has_everything_at_its_epoch(self):
+        """Epochs 4 to 10 of a training that goes on, every third of them validated, ended early."""
+        pytest.importorskip("matplotlib")
+        history = History()
+        history.on_train_begin()
+        for epoch in range(3, 10):
+            logs = {"loss": 1 / epoch, "val_loss": 2 / epoch} if (epoch + 1) % 3 == 0 else {"loss": 1 / epoch}
+            history.on_epoch_end(epoch, logs)
+        (panel,) = plots.plot_history(history).axes
+        training, validation = panel.lines
+        np.testing.assert_array_equal(training.get_xdata(), range(4, 11))
+        np.testing.assert_array_equal(validation.get_xdata(), [6, 9])
+        assert panel.get_xlim() == (3.5, 10.5)
 
     def test_does_not_depend_on_the_display_or_pyplot(self, figure):
         """A server has no display, and figures that pyplot knows stay in memory."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import copy
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from minidl.errors import ArgumentError
@@ -18,10 +19,14 @@ class Callback:
     on_epoch_end; and at last on_train_end. `evaluate` calls the test hooks, `predict` the predict hooks. `epoch` and
     `batch` count from 0. `logs` has the running means of the loss and metrics, those of the validation with "val_"
     before their names. `self.model` is the model; `self.model.stop_training = True` ends training after the epoch.
+
+    A callback that counts or compares names in `remembers` the attributes that it does so with: numbers, strings,
+    arrays, None, or lists of these. `get_state` and `set_state` then carry them into a training that goes on.
     """
 
     model: Any = None
     params: Logs
+    remembers: tuple[str, ...] = ()
 
     def set_model(self, model: Any) -> None:
         """Called first, with the model to watch."""
@@ -30,6 +35,20 @@ class Callback:
     def set_params(self, params: Logs) -> None:
         """Called first, with {"verbose", "epochs", "steps"}."""
         self.params = params
+
+    def get_state(self) -> Logs:
+        """What the callback must know to go on later: plain values and arrays, copied."""
+        return {name: copy.deepcopy(getattr(self, name)) for name in self.remembers}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` gave; a training that goes on says so after `on_train_begin`."""
+        if state.keys() != set(self.remembers):
+            expected = ", ".join(self.remembers) or "nothing"
+            raise ArgumentError(
+                f"{type(self).__name__}: expected a state with {expected}, got one with {', '.join(state) or 'nothing'}"
+            )
+        for name, value in state.items():
+            setattr(self, name, copy.deepcopy(value))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""

@@ -8,18 +8,23 @@ from minidl.callbacks.callback import Callback, Logs
 
 
 class History(Callback):
-    """`history["loss"]` has the loss of every epoch, and so on; `epoch` has their numbers, from 0."""
+    """`history["loss"]` has the loss of every epoch, and so on; `epoch` has their numbers, from 0.
+
+    Not every epoch has every number: `epochs["val_loss"]` has the numbers of those that have this one.
+    """
 
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
+        self.epochs: dict[str, list[int]] = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start anew."""
-        self.history, self.epoch = {}, []
+        self.history, self.epoch, self.epochs = {}, [], {}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the epoch down."""
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+            self.epochs.setdefault(name, []).append(epoch)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from minidl.callbacks.callback import Callback, Logs
+from minidl.callbacks.rates import check_rate_can_be_set, log_rate
 from minidl.checks import count, number
 from minidl.errors import ArgumentError
-from minidl.layers.variable import Variable
+from minidl.optimizers import schedules
 
 
 class OneCycle(Callback):
@@ -41,35 +41,34 @@ class OneCycle(Callback):
         annealing: float = 0.1,
         momentum: Sequence[float] | None = None,
     ) -> None:
-        self.max_learning_rate = number(self, "max_learning_rate", max_learning_rate, "> 0")
         self.steps = None if steps is None else count(self, "steps", steps)
-        start = self.max_learning_rate / 10 if start_learning_rate is None else start_learning_rate
-        self.start_learning_rate = number(self, "start_learning_rate", start, "≥ 0")
-        last = self.start_learning_rate / 1000 if last_learning_rate is None else last_learning_rate
-        self.last_learning_rate = number(self, "last_learning_rate", last, "≥ 0")
-        self.rise = number(self, "rise", rise, "in [0, 1]")
-        self.annealing = number(self, "annealing", annealing, "in [0, 1]")
-        if self.rise + self.annealing >= 1:
-            raise ArgumentError(f"OneCycle: rise + annealing must be < 1, got {self.rise} + {self.annealing}")
+        # How long it is may be known only when training begins.
+        self._cycle = schedules.OneCycle(
+            max_learning_rate, self.steps or 1, start_learning_rate, last_learning_rate, rise, annealing
+        )
+        self.max_learning_rate = self._cycle.max_learning_rate
+        self.start_learning_rate = self._cycle.start_learning_rate
+        self.last_learning_rate = self._cycle.last_learning_rate
+        self.rise, self.annealing = self._cycle.rise, self._cycle.annealing
         self.momentum = None if momentum is None else _high_and_low(momentum)
         self._total = self.steps
         self._first = 0
 
     def learning_rate_at(self, step: Any) -> Any:
         """The learning rate of a step, which counts from 0, or of an array of them."""
-        return self._on_lines(step, self.start_learning_rate, self.max_learning_rate, self.last_learning_rate)
+        return self._of_known_length()(step)
 
     def momentum_at(self, step: Any) -> Any:
         """The momentum of a step, or of an array of them."""
         high, low = self.momentum or (0.0, 0.0)
-        return self._on_lines(step, high, low, high)
+        return self._of_known_length().along(step, high, low, high)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Count the steps, and find out whether the optimizer has what is to be set."""
         self._total = self.steps or self.params["epochs"] * self.params["steps"]
+        self._cycle = dataclasses.replace(self._cycle, steps=self._total)
+        check_rate_can_be_set(self)
         optimizer = self.model.optimizer
-        if not isinstance(optimizer.learning_rate, Variable):
-            raise ArgumentError(f"OneCycle: the optimizer has a schedule already: give it a number, got {optimizer!r}")
         if self.momentum is not None and not getattr(optimizer, _momentum_name(optimizer), None):
             raise ArgumentError(f"OneCycle: there is no momentum to set: use SGD(momentum=0.9), got {optimizer!r}")
 
@@ -86,19 +85,35 @@ class OneCycle(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the learning rate into the logs."""
-        if logs is not None:
-            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        log_rate(self, logs)
 
-    def _on_lines(self, step: Any, start: float, middle: float, last: float) -> Any:
-        """start → middle → start → last at the corners of the cycle, straight lines in between."""
+    def _of_known_length(self) -> schedules.OneCycle:
         if self._total is None:
             raise ArgumentError("OneCycle: how many steps there are is known once fit has begun: give it steps=")
-        end = self._total - 1
-        # Whole steps: the greatest rate is reached.
-        top = round(self.rise * end)
-        # Of few steps, rounding may leave none for the way down.
-        corners = [0, top, max(top, end - round(self.annealing * end)), end]
-        return np.interp(step, corners, [start, middle, start, last])
+        return self._cycle
+
+
+class OneCycleScheduler(OneCycle):
+    """`OneCycle` by the names of the book "Hands-On Machine Learning", chapter 11, with the rates of its class.
+
+    Of `iterations` steps the last `last_iterations` (a tenth, and one, unless given) go on to `last_rate`, and up and
+    down have half of the others each. The end of the last line is one step after the last.
+    """
+
+    def __init__(
+        self,
+        iterations: int,
+        max_rate: float,
+        start_rate: float | None = None,
+        last_iterations: int | None = None,
+        last_rate: float | None = None,
+    ) -> None:
+        total = count(self, "iterations", iterations)
+        last = total // 10 + 1 if last_iterations is None else count(self, "last_iterations", last_iterations)
+        half = (total - last) // 2
+        if half < 1:
+            raise ArgumentError(f"OneCycleScheduler: {total} iterations leave no way up before the last {last}")
+        super().__init__(max_rate, total + 1, start_rate, last_rate, half / total, 1 - 2 * half / total)
 
 
 def _momentum_name(optimizer: Any) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autodiff.tensor import plain
-from minidl.checks import flag, number
+from minidl.checks import count, flag, number
 from minidl.configurable import Configurable
 from minidl.errors import AbstractMethodError, ArgumentError
 from minidl.optimizers.configs import class_and_config, described
@@ -193,6 +193,53 @@ class CosineDecayRestarts(LearningRateSchedule):
         return self.initial_learning_rate * _cosine((x - start) / length, self.alpha, self.m_mul**i)
 
 
+@dataclass(frozen=True)
+class OneCycle(LearningRateSchedule):
+    """Up and down once, on three straight lines: large rates regularize.  (Smith 2018, section 4)
+
+    Of S = `steps` steps the first `rise`·S go from `start_learning_rate` up to `max_learning_rate`, the next back down,
+    and the last `annealing`·S on to `last_learning_rate`, where the rate stays. With the defaults of `rise` and
+    `annealing`, 0.45 and 0.1, up and down take equally long.
+
+    - `start_learning_rate`: a tenth of the maximum unless given. `last_learning_rate`: a thousandth of the start.
+
+    The callback of the same name finds S by itself, and moves the momentum the other way.
+    """
+
+    max_learning_rate: float
+    steps: int
+    start_learning_rate: float | None = None
+    last_learning_rate: float | None = None
+    rise: float = 0.45
+    annealing: float = 0.1
+    name: str = "OneCycle"
+
+    def __post_init__(self) -> None:
+        _check(self, max_learning_rate="> 0", rise="in [0, 1]", annealing="in [0, 1]")
+        count(self, "steps", self.steps)
+        if self.start_learning_rate is None:
+            object.__setattr__(self, "start_learning_rate", self.max_learning_rate / 10)
+        _check(self, start_learning_rate="≥ 0")
+        if self.last_learning_rate is None:
+            object.__setattr__(self, "last_learning_rate", float(self.start_learning_rate or 0) / 1000)
+        _check(self, last_learning_rate="≥ 0")
+        if self.rise + self.annealing >= 1:
+            raise ArgumentError(f"OneCycle: rise + annealing must be < 1, got {self.rise} + {self.annealing}")
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate at `step`."""
+        return self.along(step, self.start_learning_rate, self.max_learning_rate, self.last_learning_rate)
+
+    def along(self, step: Any, start: Any, middle: Any, last: Any) -> Any:
+        """What goes start → middle → start → last as the rate does."""
+        end = self.steps - 1
+        # Whole steps: the greatest rate is reached.
+        top = round(self.rise * end)
+        # Of few steps, rounding may leave none for the way down.
+        corners = [0, top, max(top, end - round(self.annealing * end)), end]
+        return np.interp(_steps(step), corners, [start, middle, start, last])
+
+
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
     """The schedule as plain data, `{"class_name": ..., "config": ...}`."""
     return described("schedule", learning_rate_schedule, _BY_NAME)
@@ -225,5 +272,6 @@ _BY_NAME: dict[str, type[LearningRateSchedule]] = {
     cls.__name__: cls
     for cls in (
         ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay, CosineDecay, CosineDecayRestarts,
+        OneCycle,
     )
 }  # fmt: skip

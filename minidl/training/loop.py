@@ -82,7 +82,8 @@ def fit(
         if validation is not None and (epoch + 1) % validation_freq == 0:
             results = evaluate(model, validation, callbacks, validation_batch_size)
             logs |= {f"val_{name}": value for name, value in sorted(results.items())}
-        callbacks("on_epoch_end", epoch, logs)
+        # What callbacks add is for those after them, not for the end of training.
+        callbacks("on_epoch_end", epoch, dict(logs))
         if model.stop_training:
             break
     callbacks("on_train_end", logs)

@@ -56,6 +56,12 @@ class Objective:
         """The running mean of the loss, and the metrics as one."""
         return [self._mean_loss, self._together] if self.asked else [self._mean_loss]
 
+    def direction(self, name: str) -> str | None:
+        """Which way the result of this name is better, "up" or "down"; None where nobody knows."""
+        if name == "loss":
+            return "down"
+        return metrics.for_output(self.asked[name][0], (None, 1), (None, 1)).direction if name in self.asked else None
+
     def check(self, y: Array, y_pred: Array) -> None:
         """An error if the loss has no use for one of the targets, for predictions like the first few, `y_pred`."""
         if self.loss is not None:
@@ -141,6 +147,14 @@ class Objectives:
     def metrics(self) -> list[Any]:
         """The running mean of the loss, and as one those of the outputs, with their metrics."""
         return [self._mean_loss, self._together]
+
+    def direction(self, name: str) -> str | None:
+        """Which way the result of this name is better, "up" or "down"; None where nobody knows."""
+        if name == "loss":
+            return "down"
+        parts = zip(self.output_names, self.parts, strict=True)
+        found = [part.direction(name[len(output) + 1 :]) for output, part in parts if name.startswith(f"{output}_")]
+        return next((direction for direction in found if direction), None)
 
     def _loss_names(self) -> list[str]:
         """What the losses are called that are reported beside their sum."""

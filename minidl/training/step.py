@@ -156,12 +156,15 @@ class Steps:
         self._train, self._test, self._predict = steps
         # What a step of one's own returned.
         self._returned: Any = None
+        # What was learned from last: whoever looks for what went wrong starts here.
+        self.batch: tuple[Any, Any, Any] | None = None
         # Whether all weights are matrices and vectors, and the metrics that are attributes; and of which generation.
         self._of_matrices = (False, -1)
         self._own_metrics: tuple[list[Metric], int] = ([], -1)
 
     def train(self, x: Any, y: Any, sample_weight: Any) -> None:
         """Learn from a batch."""
+        self.batch = x, y, sample_weight
         if self.own("train_step"):
             self._returned = self._run(self._model.train_step, _handed_over(x, y, sample_weight))
         else:

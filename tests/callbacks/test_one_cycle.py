@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minidl as keras
-from minidl.callbacks import Callback, OneCycle
+from minidl.callbacks import Callback, OneCycle, OneCycleScheduler
 from minidl.errors import ArgumentError
 
 
@@ -144,6 +144,60 @@ class TestTraining:
         history = model.fit(x, y, batch_size=1, epochs=3, callbacks=OneCycle(0.1), verbose=0)
         expected = OneCycle(0.1, 30).learning_rate_at(np.array([9, 19, 29]))
         np.testing.assert_allclose(history.history["learning_rate"], expected, rtol=1e-12)
+
+
+class BookOneCycle(Callback):
+    """The class of "Hands-On Machine Learning", chapter 11, as its readers have it, but for the backend's set_value."""
+
+    def __init__(self, iterations, max_rate, start_rate=None, last_iterations=None, last_rate=None):
+        self.iterations = iterations
+        self.max_rate = max_rate
+        self.start_rate = start_rate or max_rate / 10
+        self.last_iterations = last_iterations or iterations // 10 + 1
+        self.half_iteration = (iterations - self.last_iterations) // 2
+        self.last_rate = last_rate or self.start_rate / 1000
+        self.iteration = 0
+
+    def _interpolate(self, iter1, iter2, rate1, rate2):
+        return (rate2 - rate1) * (self.iteration - iter1) / (iter2 - iter1) + rate1
+
+    def on_batch_begin(self, batch, logs):
+        if self.iteration < self.half_iteration:
+            rate = self._interpolate(0, self.half_iteration, self.start_rate, self.max_rate)
+        elif self.iteration < 2 * self.half_iteration:
+            rate = self._interpolate(self.half_iteration, 2 * self.half_iteration, self.max_rate, self.start_rate)
+        else:
+            rate = self._interpolate(2 * self.half_iteration, self.iterations, self.start_rate, self.last_rate)
+        self.iteration += 1
+        self.model.optimizer.learning_rate = rate
+
+
+class TestScheduler:
+    """`OneCycleScheduler`, the same by the names of the book."""
+
+    @pytest.mark.parametrize(
+        "options", [{}, {"start_rate": 0.002}, {"last_iterations": 11, "last_rate": 1e-5}, {"last_iterations": 1}]
+    )
+    def test_has_the_rates_of_the_class_in_the_book(self, model, x, y, options):
+        """Five epochs of ten steps."""
+        seen = []
+        for callback in (BookOneCycle(50, 0.05, **options), OneCycleScheduler(50, max_rate=0.05, **options)):
+            watched = Watched()
+            model.fit(x, y, batch_size=1, epochs=5, callbacks=[callback, watched], verbose=0)
+            seen.append(watched.rates)
+        np.testing.assert_allclose(seen[1], seen[0], rtol=1e-12)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ((0, 0.1), "OneCycleScheduler: iterations must be an integer ≥ 1, got 0"),
+            ((10, -0.1), "OneCycle: max_learning_rate must be a number > 0, got -0.1"),
+            ((10, 0.1, None, 9), "OneCycleScheduler: 10 iterations leave no way up before the last 9"),
+        ],
+    )
+    def test_arguments(self, arguments, message):
+        with pytest.raises(ArgumentError, match=message):
+            OneCycleScheduler(*arguments)
 
 
 class TestErrors:

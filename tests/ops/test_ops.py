@@ -153,6 +153,12 @@ ELEMENTWISE = [
     Row("clip", of(arrays(away_from=[1]), x_min=None, x_max=1), lambda x, x_min, x_max: np.minimum(x, 1), "above"),
     Row("clip", of(arrays(away_from=[1]), x_min=1.0, x_max=None), lambda x, x_min, x_max: np.maximum(x, 1), "below"),
     Row("sigmoid", of(arrays()), special.expit),
+    Row("clip_by_value", of(arrays(away_from=[-1, 2]), clip_value_min=-1, clip_value_max=2),
+        lambda x, clip_value_min, clip_value_max: np.clip(x, -1, 2)),
+    Row("clip_by_norm", of(arrays(low=1), clip_norm=0.5), lambda x, clip_norm: x / np.sqrt((x * x).sum()) / 2),
+    Row("clip_by_norm", of(arrays(low=1), clip_norm=1000), lambda x, clip_norm: x, "short"),
+    Row("norm", of(arrays(low=0.2)), lambda x: np.sqrt((x * x).sum())),
+    Row("norm", of(arrays(away_from=[0]), ord=1), lambda x, ord: np.abs(x).sum(), "of sizes"),
     Row("hard_sigmoid", of(arrays(low=-5, high=5, away_from=[-3, 3])), lambda x: np.clip(x / 6 + 0.5, 0, 1)),
     Row("relu", kink_at_zero, relu),
     Row("relu", of(arrays(away_from=[0]), negative_slope=0.2), relu, "with slope"),
@@ -758,9 +764,12 @@ MAKING = {
     "zeros_like",
 }  # fmt: skip
 
+# Those of lists, in test_clipping.py.
+OF_LISTS = {"clip_by_global_norm", "global_norm"}
+
 
 def test_no_operation_is_missing_from_the_tables():
-    tested = {row.name for row in TABLE + WITHOUT_DERIVATIVE} | MAKING
+    tested = {row.name for row in TABLE + WITHOUT_DERIVATIVE} | MAKING | OF_LISTS
     functions = {getattr(ops, name) for name in tested}
     public = {name for name, value in vars(ops).items() if name[0] != "_" and not isinstance(value, types.ModuleType)}
     # An alias, as `abs` of `absolute`, is the same function under a second name.

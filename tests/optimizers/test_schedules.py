@@ -3,19 +3,23 @@
 import json
 import math
 from dataclasses import FrozenInstanceError, dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from minidl import callbacks
 from minidl.autodiff import Tensor
 from minidl.errors import ArgumentError, UnknownNameError
-from minidl.optimizers import schedules
+from minidl.layers import Variable
+from minidl.optimizers import SGD, schedules
 from minidl.optimizers.schedules import (
     CosineDecay,
     CosineDecayRestarts,
     ExponentialDecay,
     InverseTimeDecay,
     LearningRateSchedule,
+    OneCycle,
     PiecewiseConstantDecay,
     PolynomialDecay,
 )
@@ -84,6 +88,69 @@ class TestEverySchedule:
     def test_cannot_be_changed(self, schedule, values):
         with pytest.raises(FrozenInstanceError):
             schedule.name = "other"
+
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "callbacks.json").read_text())["schedules"]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=[f"{case['class_name']}{k}" for k, case in enumerate(GOLDEN)])
+class TestAgainstKeras:
+    """120 steps of each, made from the configs that Keras takes."""
+
+    def test_step_by_step(self, case):
+        schedule = schedules.deserialize({"class_name": case["class_name"], "config": case["config"]})
+        # Keras computes in float32, and a little above the end of a cosine that is all but 0.
+        np.testing.assert_allclose(schedule(np.arange(120)), case["values"], rtol=2e-6, atol=1e-8)
+
+    def test_in_an_optimizer(self, case):
+        """Step k is taken with the rate of k, which counts from 0."""
+        schedule = schedules.deserialize(case)
+        optimizer, w = SGD(schedule), Variable(np.zeros(1), dtype="float64")
+        taken = []
+        for k in range(120):
+            assert float(optimizer.learning_rate) == float(schedule(k))
+            before = float(w[0])
+            optimizer.apply([np.array([-1.0])], [w])
+            taken.append(float(w[0]) - before)
+        # Differences of sums of up to 120 rates in float64.
+        np.testing.assert_allclose(taken, schedule(np.arange(120)), rtol=0, atol=1e-13)
+
+
+class TestOneCycle:
+    def test_is_the_callback_of_the_same_name(self):
+        arguments = {"start_learning_rate": 0.02, "last_learning_rate": 0.001, "rise": 0.3, "annealing": 0.2}
+        steps = np.arange(120)
+        np.testing.assert_array_equal(
+            OneCycle(0.1, 100, **arguments)(steps), callbacks.OneCycle(0.1, 100, **arguments).learning_rate_at(steps)
+        )
+
+    def test_has_its_corners_where_they_should_be(self):
+        rates = OneCycle(1.0, 101)(np.array([0, 45, 90, 100, 500]))
+        np.testing.assert_allclose(rates, [0.1, 1, 0.1, 1e-4, 1e-4], rtol=1e-12)
+
+    def test_comes_back_from_its_config(self):
+        schedule = OneCycle(0.1, 100)
+        config = json.loads(json.dumps(schedules.serialize(schedule)))
+        assert schedules.deserialize(config) == schedule
+        assert config["config"]["start_learning_rate"] == 0.01
+
+    def test_drives_an_optimizer(self):
+        optimizer = SGD(OneCycle(0.1, 11))
+        optimizer.iterations.assign(5)
+        assert float(optimizer.learning_rate) == pytest.approx(OneCycle(0.1, 11)(5), rel=1e-12)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"steps": 2.5}, "OneCycle: steps must be an integer ≥ 1, got 2.5"),
+            ({"max_learning_rate": 0}, "OneCycle: max_learning_rate must be a number > 0, got 0"),
+            ({"last_learning_rate": -1}, "OneCycle: last_learning_rate must be a number ≥ 0, got -1"),
+            ({"rise": 0.6, "annealing": 0.4}, r"OneCycle: rise \+ annealing must be < 1, got 0.6 \+ 0.4"),
+        ],
+    )
+    def test_arguments(self, arguments, message):
+        with pytest.raises(ArgumentError, match=message):
+            OneCycle(**{"max_learning_rate": 0.1, "steps": 10, **arguments})
 
 
 @pytest.mark.parametrize("t_mul", [1, 2, 3, 7, 10])
