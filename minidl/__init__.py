@@ -3,9 +3,12 @@
 The public names are those of Keras 3: `import minidl as keras` is meant to work.
 """
 
+from typing import Any as _Any
+
 from minidl import (
     activations,
     augmentation,
+    backend,
     callbacks,
     config,
     constraints,
@@ -22,6 +25,7 @@ from minidl import (
     random,
     regularizers,
     sparse,
+    tf,
     utils,
 )
 from minidl.autodiff import (
@@ -38,6 +42,7 @@ from minidl.autodiff import (
     vjp,
 )
 from minidl.autodiff.tracing import function
+from minidl.errors import removed_name as _removed_name
 from minidl.initializers import Initializer
 from minidl.layers import Input, Layer, Variable
 from minidl.layers.symbolic import KerasTensor
@@ -50,6 +55,20 @@ from minidl.regularizers import Regularizer
 from minidl.tuning import find_learning_rate
 
 __version__ = "0.1.0"
+
+_REMOVED = {
+    "engine": "its classes are keras.layers.Layer, keras.Input and keras.Model",
+    "estimator": "use the model itself",
+    "legacy": "see keras.layers, keras.optimizers.legacy and keras.losses",
+    "preprocessing": "see keras.layers (Rescaling, Normalization) and minidl.augmentation for images",
+    "wrappers": "call build_fn yourself, or use the package scikeras",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    """The error for a name that an older Keras had, with what to use in its place."""
+    raise _removed_name("keras", name, _REMOVED)
+
 
 __all__ = [
     "GradientTape",
@@ -67,6 +86,7 @@ __all__ = [
     "Variable",
     "activations",
     "augmentation",
+    "backend",
     "callbacks",
     "config",
     "constraints",
@@ -93,6 +113,7 @@ __all__ = [
     "random",
     "regularizers",
     "sparse",
+    "tf",
     "utils",
     "value_and_grad",
     "vjp",

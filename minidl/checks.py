@@ -69,7 +69,7 @@ def renamed(owner: Any, argument: str, value: Any, old_name: str, old: Mapping[s
     for name in old:
         if name != old_name:
             raise unknown_name(f"argument of {kind}", name, type(owner).arguments())
-        warn_old_name(f"{kind}({old_name}=…)", f"{kind}({argument}=…)", stacklevel=4)
+        warn_old_name(f"{kind}({old_name}=…)", f"{kind}({argument}=…)")
     return old.get(old_name, value)
 
 

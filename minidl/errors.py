@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
+import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# Where minidl's own code is.
+_HOME = os.path.dirname(__file__) + os.sep
 
 
 class MiniDLError(Exception):
@@ -68,6 +73,10 @@ class SymbolicError(MiniDLError, TypeError):
         self.tensor = tensor
 
 
+class RemovedNameError(MiniDLError, AttributeError):
+    """A name of an older Keras that has no counterpart here; the message says what to use in its place."""
+
+
 class GradcheckError(MiniDLError, AssertionError):
     """A derivative disagrees with its numerical measurement."""
 
@@ -88,18 +97,25 @@ class MiniDLWarning(UserWarning):
     """The category of every warning minidl gives."""
 
 
-def warn_old_name(old: str, new: str, stacklevel: int = 3) -> None:
-    """Say, once for each place that uses it, that `old` works and is called `new` today.
+def warn_old_name(old: str, new: str) -> None:
+    """Say, once for each place of the caller's code that uses it, that `old` works and is called `new` today."""
+    warn_caller(f"{old} is an old spelling, which works; today it is {new}")
 
-    The place is so many frames up: by default where what calls this was called.
-    """
-    warnings.warn(f"{old} is an old spelling, which works; today it is {new}", MiniDLWarning, stacklevel=stacklevel)
+
+def warn_caller(message: str) -> None:
+    """Warn of what the code that called minidl does: of its line, however deep inside of minidl that is noticed."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HOME):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, MiniDLWarning, stacklevel=level)
 
 
 def unknown_name(kind: str, name: object, names: Iterable[str]) -> UnknownNameError:
     """The error for a `name` that is none of `names`, with the nearest ones."""
     known = sorted(names)
-    nearest = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.5)
+    # Whatever the case; of "mse" and "MSE" the former.
+    spelled = {n.lower(): n for n in known}
+    nearest = [spelled[n] for n in difflib.get_close_matches(str(name).lower(), spelled, n=3, cutoff=0.5)]
     hint = f"did you mean {' or '.join(repr(n) for n in nearest)}?" if nearest else f"known are: {', '.join(known)}"
     return UnknownNameError(f"Unknown {kind} {name!r}: {hint}")
 
@@ -109,6 +125,13 @@ def look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
     if name in table:
         return table[name]
     raise unknown_name(kind, name, table)
+
+
+def removed_name(owner: str, name: str, advice: Mapping[str, str]) -> AttributeError:
+    """The error for a `name` that `owner` lacks: with advice if an older Keras had it."""
+    if name in advice:
+        return RemovedNameError(f"{owner} has no {name!r} any more: {advice[name]}")
+    return AttributeError(f"{owner} has no attribute {name!r}")
 
 
 def require(package: str, extra: str) -> ModuleType:

@@ -27,7 +27,7 @@ FLOORS = [
     {"training"},
     {"models"},
     {"plots", "diagnostics", "applications", "sparse"},
-    {"cli", "testing", "tuning", "utils"},
+    {"backend", "cli", "testing", "tf", "tuning", "utils"},
     {"__init__"},
 ]
 LEVEL = {name: level for level, floor in enumerate(FLOORS) for name in floor}

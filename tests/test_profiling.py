@@ -176,7 +176,7 @@ class TestModels:
         for layer, kernel in [FIRST, ("outer/inner/hidden", "Relu"), LAST, ("outer/last", "Softmax")]:
             assert found[layer, kernel, "forward"] == self.STEPS + 1
             assert found[layer, kernel, "backward"] == self.STEPS
-        assert found["", "Step.take", "other"] == found["", "Objective.update", "other"] == self.STEPS
+        assert found["", "Step.take", "other"] == found["", "Steps.measure", "other"] == self.STEPS
         assert found["outer/inner/norm", "BatchNormalization._follow", "other"] == self.STEPS
         assert {layer for layer, _, _ in found} == {"outer/inner/hidden", "outer/inner/norm", "outer/last", ""}
 

@@ -31,6 +31,8 @@ _trace: ContextVar[Trace | Runner | None] = ContextVar("trace", default=None)
 layer_path: ContextVar[str] = ContextVar("layer_path", default="")
 # Whether layers behave as they do while learning, where nobody says so.
 training_mode: ContextVar[bool] = ContextVar("training_mode", default=False)
+# Whether a `GradientTape` is open, so that what runs now may be differentiated from outside.
+taping: ContextVar[bool] = ContextVar("taping", default=False)
 _generation = 0
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from minidl.autodiff.graph import Output, backpropagate, next_number, recording
+from minidl.autodiff.graph import Output, backpropagate, next_number, recording, taping
 from minidl.autodiff.tensor import Tensor, as_gradient, differentiable, seed
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.errors import GraphError
@@ -32,11 +32,13 @@ class GradientTape:
         self._used = False
         self._recording = recording(True)
         self._recording.__enter__()
+        self._outer = taping.set(True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        taping.reset(self._outer)
         self._recording.__exit__(kind, error, trace)
         for tensor, _ in self._watched.values():
             tensor.output = None

@@ -36,6 +36,7 @@ from minidl.autodiff.graph import (
     generation,
     is_recording,
     layer_path,
+    taping,
     tracing,
     training_mode,
 )
@@ -437,8 +438,11 @@ class Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The result of the function, nested as it returned it, of tensors that are constants.
 
-        Inside of another such function, and for arguments that are tracked, it is the plain function.
+        Inside of another such function, inside of a `GradientTape`, and for arguments that are tracked, it is the plain
+        function: what it computes can be differentiated from outside.
         """
+        if taping.get() and is_recording():
+            return self._function(*args, **kwargs)
         values = leaves((args, kwargs)) if kwargs or any(isinstance(x, _NESTED) for x in args) else args
         runner = active_trace() or _PLAIN
         if isinstance(runner, Trace) or any(_is_array(x) and getattr(x, "output", None) for x in values):
@@ -521,8 +525,9 @@ def function(f: Callable[..., Any]) -> Function:
             return loss
 
     Arguments are arrays, tensors and plain values, also nested; each combination of shapes, dtypes and plain values is
-    recorded by itself. The results are constants: gradients are taken inside. Only what minidl's operations and
-    variables do is repeated by a replay; other effects, such as `print`, happen in the first two calls.
+    recorded by itself. The results are constants: gradients are taken inside. (Inside of a `GradientTape` the function
+    runs as it stands, so that its results can be differentiated.) Only what minidl's operations and variables do is
+    repeated by a replay; other effects, such as `print`, happen in the first two calls.
     """
     return Function(f)
 

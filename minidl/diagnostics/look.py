@@ -44,7 +44,7 @@ from minidl.kernels import (
 from minidl.layers import Layer, Variable
 from minidl.memory import Array, Memory
 from minidl.training import Data, as_data
-from minidl.training.step import with_added_losses
+from minidl.training.step import loss_of
 
 # Activations that flatten out on both sides, by how steep they are at 0.
 _SQUASHING: dict[type[Kernel], float] = {Sigmoid: 1 / 4, HardSigmoid: 1 / 6, Tanh: 1.0, Softsign: 1.0}
@@ -101,7 +101,7 @@ def look_at(model: Any, data: Data, before: Mapping[Variable, Array] | None = No
     with undisturbed(model), np.errstate(all="ignore"):
         with tracing(watcher), GradientTape() as tape:
             outputs = model(data.x, training=True)
-            loss = with_added_losses(model, model.objective(data.y, outputs, data.sample_weight))
+            loss = loss_of(model, data.x, data.y, outputs, data.sample_weight, training=True)
         variables = model.trainable_variables
         gradients = dict(zip(variables, tape.gradient(loss, variables), strict=True))
         ends = {watcher.hand_on(output.data) for output in leaves(outputs)}

@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl import activations, initializers, ops
 from minidl.autodiff.tensor import Tensor
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ArgumentError, ShapeError, warn_old_name
 from minidl.layers.activations import as_activation, build_activation
 from minidl.layers.layer import Layer, OpenShape, SameShape
 from minidl.layers.symbolic import KerasTensor, Node
@@ -30,6 +30,12 @@ class InputLayer(Layer):
         batch_shape: Sequence[int | None] | None = None,
         **kwargs: Any,
     ) -> None:
+        if "input_shape" in kwargs:
+            warn_old_name("InputLayer(input_shape=…)", "InputLayer(shape=…)")
+            shape = kwargs.pop("input_shape")
+        if "batch_input_shape" in kwargs:
+            warn_old_name("InputLayer(batch_input_shape=…)", "InputLayer(batch_shape=…)")
+            batch_shape = kwargs.pop("batch_input_shape")
         super().__init__(**kwargs)
         if (shape is None) == (batch_shape is None):
             raise ArgumentError("Input: expected either shape (without the batch) or batch_shape (with it)")

@@ -107,6 +107,10 @@ class Variable(Tensor):
         """The variable itself; Keras code reads its tensor here."""
         return self
 
+    def numpy(self) -> Array:
+        """A copy of the value: what is assigned later does not change it."""
+        return super().numpy().copy()
+
     def accept(self, value: TensorLike) -> Array:
         """`value` as an array that can be assigned: of the variable's shape and of a dtype that it can hold."""
         array = np.asarray(plain(value))

@@ -14,7 +14,7 @@ from minidl import ops
 from minidl.autodiff.graph import new_generation
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, floating, reshape
 from minidl.configurable import Configurable, snake_case
-from minidl.errors import AbstractMethodError, ArgumentError, ShapeError, unknown_name
+from minidl.errors import AbstractMethodError, ArgumentError, ShapeError, unknown_name, warn_old_name
 
 AVERAGES = ("sum_over_batch_size", "mean")
 REDUCTIONS = (*AVERAGES, "mean_with_sample_weight", "sum", "none")
@@ -44,6 +44,9 @@ class Loss(Configurable):
     """Whether `call` gets `y_true` as it is, as it holds classes; it gets the dtype and rank of `y_pred` otherwise."""
 
     def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size") -> None:
+        if reduction == "auto":
+            warn_old_name('reduction="auto"', f'reduction="{AVERAGES[0]}"')
+            reduction = AVERAGES[0]
         if reduction is not None and reduction not in REDUCTIONS:
             raise unknown_name(f"reduction of {type(self).__name__}", reduction, REDUCTIONS)
         self.name = name or snake_case(type(self).__name__)

@@ -64,6 +64,12 @@ from minidl.metrics.regression import (
 
 __all__ = [
     "AUC",
+    "BCE",
+    "KLD",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
     "Accuracy",
     "BinaryAccuracy",
     "BinaryCrossentropy",
@@ -96,6 +102,7 @@ __all__ = [
     "TrueNegatives",
     "TruePositives",
     "accuracy_for",
+    "bce",
     "binary_accuracy",
     "binary_crossentropy",
     "categorical_accuracy",
@@ -108,11 +115,18 @@ __all__ = [
     "get",
     "hinge",
     "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
     "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
     "poisson",
     "serialize",
     "sparse_categorical_accuracy",
@@ -121,6 +135,15 @@ __all__ = [
     "squared_hinge",
     "top_k_categorical_accuracy",
 ]
+
+# The short names, of functions too: `metrics.mse`.
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
+bce = BCE = binary_crossentropy
+kld = KLD = kullback_leibler_divergence = kl_divergence
+logcosh = log_cosh
 
 PartialShape = Sequence[int | None]
 

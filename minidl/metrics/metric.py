@@ -6,15 +6,18 @@ is float64 whatever comes in: an epoch adds up millions of values, and a float32
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from minidl import initializers
+from minidl.autodiff.graph import active_trace
+from minidl.autodiff.tree import leaves
 from minidl.configurable import Configurable, snake_case
-from minidl.errors import AbstractMethodError, ArgumentError, DTypeError, MiniDLWarning, ShapeError
+from minidl.errors import AbstractMethodError, ArgumentError, DTypeError, ShapeError, warn_old_name
+from minidl.layers.variable import Variable
 from minidl.memory import Array, Shape
 
 DType = npt.DTypeLike | None
@@ -26,6 +29,7 @@ class Metric(Configurable):
 
     A subclass defines `update_state`, `result` and `reset_state`, has its state in plain attributes, and keeps each
     argument of its `__init__` as an attribute of the same name: `get_config`, `from_config` and `repr` follow from it.
+    Or it has its state in variables from `add_weight`, as in Keras; then `reset_state` need not be written.
 
         class LargestError(Metric):
             def __init__(self, name="largest_error"):
@@ -62,12 +66,30 @@ class Metric(Configurable):
         raise AbstractMethodError(f"{type(self).__name__} must define result(self)")
 
     def reset_state(self) -> None:
-        """Forget everything seen so far."""
-        raise AbstractMethodError(f"{type(self).__name__} must define reset_state(self)")
+        """Forget everything seen so far: set the variables to 0."""
+        if not self.variables:
+            raise AbstractMethodError(f"{type(self).__name__} must define reset_state(self)")
+        for variable in self.variables:
+            variable.assign(np.zeros_like(variable.data))
+
+    def add_weight(
+        self, shape: Sequence[int] | str = (), initializer: Any = None, dtype: DType = None, name: str | None = None
+    ) -> Variable:
+        """A variable that holds state, zeros unless an initializer is given; keep it as an attribute."""
+        if isinstance(shape, str):
+            warn_old_name(f"add_weight({shape!r}, …)", f"add_weight(name={shape!r})")
+            name, shape = shape, ()
+        make = initializers.get("zeros" if initializer is None else initializer)
+        return Variable(make, tuple(shape), dtype or self.dtype, trainable=False, name=name or "variable")
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The variables among the attributes."""
+        return [value for value in leaves(list(vars(self).values())) if isinstance(value, Variable)]
 
     def reset_states(self) -> None:
         """The old name of `reset_state`."""
-        warnings.warn("Metric.reset_states() is now called reset_state()", MiniDLWarning, stacklevel=2)
+        warn_old_name("Metric.reset_states()", "Metric.reset_state()")
         self.reset_state()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -165,6 +187,10 @@ class MeanMetricWrapper(Mean):
 
 def as_numbers(owner: str, argument: str, value: npt.ArrayLike) -> Array:
     """`value` as an array of real numbers, or a `DTypeError` that names the `argument` of `owner`."""
+    trace = active_trace()
+    if trace is not None:
+        # A recording does not see what is added up here, so it must not be replayed.
+        trace.observed = True
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths

@@ -78,7 +78,7 @@ def compile_config(optimizer: Any, objective: Objective | Objectives) -> dict[st
 def _objective_config(objective: Objective) -> dict[str, Any]:
     """The loss and the metrics of one output."""
     return {
-        "loss": losses.serialize(objective.loss),
+        "loss": None if objective.loss is None else losses.serialize(objective.loss),
         "metrics": [_metric_config(metric) for metric, weighted in objective.asked.values() if not weighted],
         "weighted_metrics": [_metric_config(metric) for metric, weighted in objective.asked.values() if weighted],
     }
@@ -101,7 +101,7 @@ def compile_from_config(model: Any, config: Mapping[str, Any], custom: Mapping[s
     weights = config.get("loss_weights")
     model.compile(
         optimizers.deserialize(config["optimizer"], custom),
-        each(loss, "loss"), each(several, "metrics"), each(several, "weighted_metrics"), loss_weights=weights,
+        each(loss, "loss"), weights, each(several, "metrics"), each(several, "weighted_metrics"),
     )  # fmt: skip
 
 

@@ -11,9 +11,17 @@ from minidl import optimizers, random
 from minidl.callbacks import Callback, CallbackList, History, ProgressBar
 from minidl.callbacks.callback import as_callbacks
 from minidl.checks import count
-from minidl.errors import ArgumentError, NotBuiltError, NotCompiledError, unknown_name, warn_old_name
+from minidl.errors import (
+    ArgumentError,
+    NotBuiltError,
+    NotCompiledError,
+    removed_name,
+    unknown_name,
+    warn_old_name,
+)
 from minidl.layers.layer import Layer
 from minidl.layers.symbolic import with_open_batch
+from minidl.metrics import Metric
 from minidl.models import files
 from minidl.models.summary import summarize
 from minidl.threads import one_blas_thread
@@ -22,6 +30,7 @@ from minidl.training import (
     Objective,
     Objectives,
     Steps,
+    Trainer,
     as_data,
     as_inputs,
     evaluate,
@@ -29,14 +38,30 @@ from minidl.training import (
     objective_for,
     predict,
     rehearse,
+    unpack_x_y_sample_weight,
 )
 
 
-class Model(Layer):
+class Removed:
+    """In the place of a method that an older Keras had: asking for it is an error that says what to write today."""
+
+    def __init__(self, advice: str) -> None:
+        self.advice = advice
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Removed:
+        if instance is None:
+            return self
+        raise removed_name(owner.__name__, self.name, {self.name: self.advice})
+
+
+class Model(Trainer, Layer):
     """A layer with `compile`, `fit`, `evaluate`, `predict` and `save`.
 
     `Model(inputs, outputs)` of symbolic tensors is the model of what lies between them. Or subclass it: make layers in
-    `__init__`, use them in `call`.
+    `__init__`, use them in `call`; and write `train_step` to learn in another way (see `minidl.training.Trainer`).
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -122,19 +147,28 @@ class Model(Layer):
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
+        loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
-        loss_weights: Any = None,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Say how to train: the optimizer, the loss and the metrics, as strings, objects or functions.
 
         A loss is f(y_true, y_pred), metrics a list of such. A model with several outputs takes one loss for all, or a
         list or a dictionary with one for each output, and so for the metrics; `loss_weights` are then the factors of
-        the losses in their sum. With `run_eagerly` every step runs layer by layer; else it is recorded and replayed.
+        the losses in their sum. With `run_eagerly` every step runs layer by layer; else it is recorded and replayed. A
+        model with a `train_step` of its own needs no loss.
+
+        The last three arguments are Keras's ways of going faster, on machines of other kinds: here they change nothing.
         """
         if optimizer is None:
             raise ArgumentError('compile: expected an optimizer, such as optimizer="sgd"')
+        if metrics is None and _are_metrics(loss_weights):
+            warn_old_name("compile with metrics as third argument", "compile(optimizer, loss, metrics=…)")
+            metrics, loss_weights = loss_weights, None
         for argument, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if isinstance(value, str):
                 warn_old_name(f'{argument}="{value}"', f'{argument}=["{value}"]')
@@ -165,11 +199,6 @@ class Model(Layer):
     def loss(self) -> Any:
         """The loss the model was compiled with."""
         return self.objective.loss
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """What the numbers of `evaluate` are, in their order."""
-        return self.objective.names
 
     @one_blas_thread
     def fit(
@@ -208,13 +237,11 @@ class Model(Layer):
         Data that is empty, not finite, of the wrong shape, or labelled with classes that do not exist is an error
         before anything is learned. An exception, Ctrl-C too, leaves the model with what it has learned so far.
         """
-        data, validation = self._data("fit", x, y, sample_weight), None
+        data, validation = self._data("fit", "train_step", x, y, sample_weight), None
         size = _count("batch_size", batch_size, 32)
         validation_size = _count("validation_batch_size", validation_batch_size, size)
         if validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-                raise ArgumentError("validation_data: expected (x, y) or (x, y, sample_weight)")
-            validation = self._data("validation_data", *validation_data)
+            validation = self._data("validation_data", "test_step", *self._validation_parts(validation_data))
         elif validation_split:
             data, validation = data.split(validation_split)
         data = data.with_class_weight(class_weight)
@@ -230,7 +257,7 @@ class Model(Layer):
             validation = _first(validation, "validation_steps", validation_steps, validation_size)
         rehearse(self, "fit", data, size, augment)
         if validation is not None:
-            rehearse(self, "validation_data", validation, validation_size)
+            rehearse(self, "validation_data", validation, validation_size, step="test_step")
         self.history = history
         try:
             fit(
@@ -256,9 +283,9 @@ class Model(Layer):
     ) -> Any:
         """The loss and the metrics over the data: a number, a list with the loss first, or a dictionary."""
         size = _count("batch_size", batch_size, 32)
-        data = _first(self._data("evaluate", x, y, sample_weight), "steps", steps, size)
+        data = _first(self._data("evaluate", "test_step", x, y, sample_weight), "steps", steps, size)
         bar, told = self._told(as_callbacks(callbacks), verbose, 1, data.steps(size))
-        rehearse(self, "evaluate", data, size)
+        rehearse(self, "evaluate", data, size, step="test_step")
         try:
             results = evaluate(self, data, told, size)
         finally:
@@ -293,7 +320,7 @@ class Model(Layer):
         return_dict: bool = False,
     ) -> Any:
         """One gradient step; gives the loss and metrics of this batch as `evaluate` does."""
-        data = self._data("train_on_batch", x, y, sample_weight).with_class_weight(class_weight)
+        data = self._data("train_on_batch", "train_step", x, y, sample_weight).with_class_weight(class_weight)
         # One sample finds out what does not fit; the whole batch would take much longer.
         rehearse(self, "train_on_batch", data, 1)
         return self._on_batch(self.steps.train, data, return_dict)
@@ -301,22 +328,37 @@ class Model(Layer):
     @one_blas_thread
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch as `evaluate` gives them; nothing is learned."""
-        return self._on_batch(self.steps.test, self._data("test_on_batch", x, y, sample_weight), return_dict)
+        data = self._data("test_on_batch", "test_step", x, y, sample_weight)
+        return self._on_batch(self.steps.test, data, return_dict)
 
     @one_blas_thread
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
         return self.steps.predict(as_inputs("predict_on_batch", x, self.input_names).x)
 
-    def _data(self, where: str, x: Any, y: Any = None, sample_weight: Any = None) -> Data:
-        """The checked data; that of several inputs and outputs in their order."""
-        return as_data(where, x, y, sample_weight, self.input_names, self.objective.output_names)
+    def _data(self, where: str, step: str, x: Any, y: Any = None, sample_weight: Any = None) -> Data:
+        """The checked data; that of several inputs and outputs in their order, unless it is for a step of one's own."""
+        outputs = self.objective.output_names
+        free = self.steps.own(step) or (y is None and self._needs_no_targets())
+        return as_data(where, x, y, sample_weight, self.input_names, None if free else outputs)
+
+    def _needs_no_targets(self) -> bool:
+        """Whether the loss is not one of predictions and targets."""
+        return self.steps.own("compute_loss") or self.loss is None
+
+    def _validation_parts(self, validation_data: Any) -> tuple[Any, ...]:
+        """(x, y) or (x, y, sample_weight); x alone for a model that can do without targets."""
+        if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
+            return tuple(validation_data)
+        if not (self.steps.own("test_step") or self._needs_no_targets()):
+            raise ArgumentError("validation_data: expected (x, y) or (x, y, sample_weight)")
+        return unpack_x_y_sample_weight(validation_data)
 
     def _on_batch(self, step: Callable[..., None], data: Data, return_dict: bool) -> Any:
         """What `step` makes of the data as a single batch."""
-        self.objective.reset()
+        self.steps.reset()
         step(data.x, data.y, data.sample_weight)
-        return _as_asked(self.objective.results(), return_dict)
+        return _as_asked(self.steps.results(), return_dict)
 
     def _told(
         self, callbacks: list[Callback], verbose: int | str, epochs: int, steps: int
@@ -326,6 +368,12 @@ class Model(Layer):
         # A silent bar would still be told of every batch, with the metrics computed for it.
         told = [bar, *callbacks] if bar.verbose else callbacks
         return bar, CallbackList(told, self, {"verbose": bar.verbose, "epochs": epochs, "steps": steps})
+
+    fit_generator = Removed("fit(x, y) takes arrays; train_on_batch(x, y) takes one batch of a generator")
+    evaluate_generator = Removed("evaluate(x, y) takes arrays; test_on_batch(x, y) takes one batch of a generator")
+    predict_generator = Removed("predict(x) takes arrays; predict_on_batch(x) takes one batch of a generator")
+    predict_classes = Removed("np.argmax(model.predict(x), axis=-1), or model.predict(x) > 0.5 for a single output")
+    predict_proba = Removed("predict(x) gives what the last layer gives")
 
     # Files.
 
@@ -359,6 +407,12 @@ def _as_asked(results: dict[str, Any], return_dict: bool) -> Any:
         return dict(sorted(results.items()))
     values = list(results.values())
     return values if len(values) > 1 else values[0]
+
+
+def _are_metrics(loss_weights: Any) -> bool:
+    """Whether these are metrics, which Keras 2 had in the place of the weights."""
+    given = loss_weights if isinstance(loss_weights, (list, tuple)) else [loss_weights]
+    return bool(given) and all(isinstance(part, (str, Metric)) for part in given)
 
 
 def _count(name: str, value: int | None, default: int, least: int = 1) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, overload
 
 from minidl.errors import ArgumentError
-from minidl.optimizers import schedules
+from minidl.optimizers import legacy, schedules
 from minidl.optimizers.adagrad import Adagrad
 from minidl.optimizers.adam import Adam
 from minidl.optimizers.adamax import Adamax
@@ -23,7 +23,7 @@ from minidl.optimizers.sgd import SGD
 
 __all__ = [
     "SGD", "Adagrad", "Adam", "AdamW", "Adamax", "Nadam", "Optimizer", "RMSprop",
-    "deserialize", "get", "schedules", "serialize",
+    "deserialize", "get", "legacy", "schedules", "serialize",
 ]  # fmt: skip
 
 _BY_NAME: dict[str, type[Optimizer]] = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, TypedDict
 
@@ -21,7 +20,7 @@ from minidl.autodiff.tape import GradientTape
 from minidl.autodiff.tensor import Tensor, perform
 from minidl.checks import number
 from minidl.configurable import Configurable
-from minidl.errors import AbstractMethodError, ArgumentError, MiniDLWarning, unknown_name
+from minidl.errors import AbstractMethodError, ArgumentError, unknown_name, warn_old_name
 from minidl.layers.variable import Variable
 from minidl.memory import Array
 from minidl.optimizers import clipping, schedules
@@ -132,12 +131,12 @@ class Optimizer(Configurable):
     @property
     def lr(self) -> Any:
         """The old name of `learning_rate`."""
-        self._warn_of_old_spelling("lr", "learning_rate", stacklevel=3)
+        warn_old_name(f"{type(self).__name__}.lr", "learning_rate")
         return self.learning_rate
 
     @lr.setter
     def lr(self, value: Any) -> None:
-        self._warn_of_old_spelling("lr", "learning_rate", stacklevel=3)
+        warn_old_name(f"{type(self).__name__}.lr", "learning_rate")
         self.learning_rate = value
 
     @property
@@ -324,21 +323,17 @@ class Optimizer(Configurable):
         if unknown:
             raise unknown_name(f"argument of {type(self).__name__}", unknown[0], self.arguments())
         if "lr" in old:
-            self._warn_of_old_spelling("lr", "learning_rate")
+            warn_old_name(f"{type(self).__name__}(lr=…)", "learning_rate=…")
             new = inspect.signature(type(self)).parameters.get("learning_rate")
             if new is None or learning_rate is not new.default:
                 raise ArgumentError(f"{type(self).__name__}: got both lr and learning_rate: leave out lr")
             learning_rate = old["lr"]
         if "decay" in old:
-            self._warn_of_old_spelling("decay", "learning_rate=InverseTimeDecay(learning_rate, 1, decay)")
+            warn_old_name(f"{type(self).__name__}(decay=…)", "learning_rate=InverseTimeDecay(learning_rate, 1, decay)")
             rate = number(self, "learning_rate with decay", learning_rate, "≥ 0")
             decay = number(self, "decay", old["decay"], "≥ 0")
             learning_rate = InverseTimeDecay(rate, 1, decay) if decay else rate
         return learning_rate
-
-    def _warn_of_old_spelling(self, old: str, new: str, stacklevel: int = 5) -> None:
-        """Warn whoever called the constructor, five frames up, or got or set the attribute."""
-        warnings.warn(f"{type(self).__name__}: {old} is now spelled {new}", MiniDLWarning, stacklevel=stacklevel)
 
 
 class _Step:

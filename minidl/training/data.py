@@ -93,6 +93,8 @@ class Data:
             raise ArgumentError("class_weight and sample_weight exclude each other: multiply the classes' weights in")
         if isinstance(self.y, list):
             raise ArgumentError("class_weight is for models with a single output: use sample_weight")
+        if not isinstance(self.y, np.ndarray):
+            raise ArgumentError("class_weight needs y to be one array of labels")
         classes = self._classes()
         weights = np.ones(len(self), np.float32)
         for label, weight in class_weight.items():
@@ -149,13 +151,32 @@ def augmented(batches: Iterator[Batch], augment: Augment, generator: np.random.G
             yield batch
 
 
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What a step of one's own is given: (x, y, sample_weight), (x, y), or x alone, in a tuple if it is a list."""
+    if y is None:
+        return (x,) if isinstance(x, (tuple, list)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """(x, y, sample_weight) of what a step was given, None where there is none."""
+    if isinstance(data, list):
+        data = tuple(data)
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ArgumentError(f"expected data as x, (x,), (x, y) or (x, y, sample_weight), got {len(data)} parts")
+    x, y, sample_weight = (*data, None, None)[:3]
+    return x, y, sample_weight
+
+
 def as_inputs(where: str, x: Any, names: Sequence[str] | None = None) -> Data:
     """Samples to predict for, NaN or not; or an error if they are no numbers, or none at all.
 
     `names` are those of the model's inputs. Several have a list or a dictionary of arrays. Where the names are not
     known, a dictionary, a tuple, or a list of arrays are several.
     """
-    samples = _nested(where, x) if names is None else _by_names(where, "x", x, names)
+    samples = _nested(where, "x", x) if names is None else _by_names(where, "x", x, names)
     data = Data(samples)
     _check_lengths(where, data)
     if not len(data):
@@ -169,18 +190,26 @@ def as_data(
     y: Any,
     sample_weight: Any = None,
     inputs: Sequence[str] | None = None,
-    outputs: Sequence[str] = ("y",),
+    outputs: Sequence[str] | None = ("y",),
 ) -> Data:
     """Samples to learn from, or an error that says what is missing, empty, of another length, or not finite.
 
-    `inputs` and `outputs` are the names of those of the model, where it has several.
+    `inputs` and `outputs` are the names of those of the model, where it has several. `outputs` is None for a step of
+    one's own, which may do without targets, or take them nested in any way.
     """
     samples = as_inputs(where, x, inputs).x
     weights = sample_weight
-    if weights is not None and len(outputs) > 1 and hasattr(weights, "dtype"):
-        weights = [weights] * len(outputs)
-    weights = None if weights is None else _by_names(where, "sample_weight", weights, outputs, needed=False)
-    data = Data(samples, _by_names(where, "y", y, outputs), weights)
+    if outputs is None:
+        if y is None and weights is not None:
+            raise ArgumentError(f"{where}: sample_weight needs targets y to weigh")
+        y = y if y is None else _nested(where, "y", y)
+        weights = weights if weights is None else _nested(where, "sample_weight", weights)
+    else:
+        if weights is not None and len(outputs) > 1 and hasattr(weights, "dtype"):
+            weights = [weights] * len(outputs)
+        weights = None if weights is None else _by_names(where, "sample_weight", weights, outputs, needed=False)
+        y = _by_names(where, "y", y, outputs)
+    data = Data(samples, y, weights)
     _check_lengths(where, data)
     for what, array in _named_arrays(data):
         if array.dtype.kind == "f":
@@ -188,13 +217,13 @@ def as_data(
     return data
 
 
-def _nested(where: str, x: Any) -> Any:
+def _nested(where: str, what: str, x: Any) -> Any:
     """One array, or several in a list or a dictionary as they are given."""
     of_arrays = isinstance(x, (list, tuple)) and all(hasattr(part, "dtype") and part.ndim for part in x)
     if not (isinstance(x, Mapping) or of_arrays) or not x:
-        return _numbers(where, "x", x)
+        return _numbers(where, what, x)
     parts = x if isinstance(x, Mapping) else dict(enumerate(x))
-    arrays = {key: _numbers(where, f"x[{key!r}]", part) for key, part in parts.items()}
+    arrays = {key: _numbers(where, f"{what}[{key!r}]", part) for key, part in parts.items()}
     return arrays if isinstance(x, Mapping) else list(arrays.values())
 
 

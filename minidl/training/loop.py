@@ -15,15 +15,19 @@ from minidl.autodiff.tree import leaves, map_leaves
 from minidl.callbacks import CallbackList
 from minidl.errors import MiniDLError, ShapeError
 from minidl.training.data import Augment, Batch, Data, augmented, change
-from minidl.training.step import with_added_losses
+from minidl.training.step import loss_of
 
 
-def rehearse(model: Any, where: str, data: Data, size: int, augment: Augment | None = None) -> None:
+def rehearse(
+    model: Any, where: str, data: Data, size: int, augment: Augment | None = None, step: str = "train_step"
+) -> None:
     """Take the first batch through the model, the loss and the metrics, and all targets through the loss's check.
 
-    Nothing is learned: what does not fit is found before anything changes. An error begins with `where`.
+    Nothing is learned: what does not fit is found before anything changes. An error begins with `where`. What a step
+    of the model's own does with its data nobody can know before.
     """
-    objective = model.objective
+    if model.steps.own(step):
+        return
     x, y, sample_weight = next(data.batches(size))
     if augment is not None:
         before = len(leaves(x)[0])
@@ -39,10 +43,11 @@ def rehearse(model: Any, where: str, data: Data, size: int, augment: Augment | N
             for output in leaves(y_pred):
                 if output.shape[:1] != (samples,):
                     raise ShapeError(f"{model.name!r} made outputs of shape {output.shape} of {samples} samples")
-            loss = with_added_losses(model, objective(y, y_pred, sample_weight))
-        objective.update(*plain((loss, y, y_pred, sample_weight)))
+            loss = loss_of(model, x, y, y_pred, sample_weight, training=False)
+        model.steps.measure(*plain((loss, x, y, y_pred, sample_weight)))
         # Every target, not only those of the first batch.
-        objective.check(data.y, plain(y_pred))
+        if not model.steps.own("compute_loss"):
+            model.objective.check(data.y, plain(y_pred))
     except MiniDLError as error:
         raise type(error)(f"{where}: {error}") from error
 
@@ -90,14 +95,14 @@ def evaluate(model: Any, data: Data, callbacks: CallbackList, batch_size: int) -
     """The loss and metrics over the data, the loss first."""
     callbacks("on_test_begin", {})
     logs = _epoch(model, data.batches(batch_size), model.steps.test, callbacks, "test")
-    results: dict[str, Any] = model.objective.results()
+    results: dict[str, Any] = model.steps.results()
     callbacks("on_test_end", logs)
     return results
 
 
 def _epoch(model: Any, batches: Any, step: Callable[..., None], callbacks: CallbackList, kind: str) -> dict[str, Any]:
     """One pass over the batches; the loss and metrics of all of them, in alphabetical order."""
-    model.objective.reset()
+    model.steps.reset()
     begin, end = callbacks.hook(f"on_{kind}_batch_begin"), callbacks.hook(f"on_{kind}_batch_end")
     for k, batch in enumerate(batches):
         for callback in begin:
@@ -113,7 +118,7 @@ def _epoch(model: Any, batches: Any, step: Callable[..., None], callbacks: Callb
 
 
 def _logs(model: Any) -> dict[str, Any]:
-    return dict(sorted(model.objective.results().items()))
+    return dict(sorted(model.steps.results().items()))
 
 
 def predict(model: Any, data: Data, callbacks: CallbackList, batch_size: int) -> Any:

@@ -9,10 +9,10 @@ import numpy as np
 
 from minidl import losses, metrics
 from minidl.autodiff import no_grad
-from minidl.autodiff.tensor import Tensor
+from minidl.autodiff.tensor import Tensor, plain
 from minidl.autodiff.tree import leaves
 from minidl.checks import number
-from minidl.errors import ArgumentError, ShapeError, unknown_name
+from minidl.errors import ArgumentError, NotCompiledError, ShapeError, unknown_name
 from minidl.memory import Array
 
 
@@ -21,19 +21,18 @@ class Objective:
 
     The loss is averaged over samples: a smaller last batch counts less. `metrics` see no sample weights,
     `weighted_metrics` do. "accuracy" becomes binary, categorical or sparse when the first batch shows the shapes.
+    Without a loss there are metrics only: the model must then have a step of its own.
     """
 
     def __init__(
         self, loss: Any, metric_identifiers: Any, weighted_metric_identifiers: Any, output_name: str = "y"
     ) -> None:
         self.output_names = [output_name]
-        if loss is None:
-            raise ArgumentError('compile: expected a loss, such as loss="sparse_categorical_crossentropy"')
         self.loss = losses.get(loss)
         # By name, what was asked for and whether it is weighted; and, once the shapes are known, the metrics.
         self.asked: dict[str, tuple[Any, bool]] = {}
         self._metrics: dict[str, tuple[Any, bool]] = {}
-        self._mean_loss = metrics.Mean(name="loss")
+        self._mean_loss, self._together = metrics.Mean(name="loss"), CompiledMetrics(self)
         for identifiers, weighted in ((metric_identifiers, False), (weighted_metric_identifiers, True)):
             for identifier in _as_list(identifiers):
                 self.asked[self._name(identifier, weighted)] = identifier, weighted
@@ -52,6 +51,11 @@ class Objective:
         """What the results are called, in their order."""
         return ["loss", *self.asked]
 
+    @property
+    def metrics(self) -> list[Any]:
+        """The running mean of the loss, and the metrics as one."""
+        return [self._mean_loss, self._together] if self.asked else [self._mean_loss]
+
     def direction(self, name: str) -> str | None:
         """Which way the result of this name is better, "up" or "down"; None where nobody knows."""
         if name == "loss":
@@ -60,23 +64,29 @@ class Objective:
 
     def check(self, y: Array, y_pred: Array) -> None:
         """An error if the loss has no use for one of the targets, for predictions like the first few, `y_pred`."""
-        self.loss.check(y, np.broadcast_to(y_pred[:1], (len(y), *y_pred.shape[1:])))
+        if self.loss is not None:
+            self.loss.check(y, np.broadcast_to(y_pred[:1], (len(y), *y_pred.shape[1:])))
 
     def __call__(self, y: Array, y_pred: Tensor, sample_weight: Array | None = None) -> Tensor:
         """The loss of a batch, which is what training minimizes."""
+        if self.loss is None:
+            raise NotCompiledError('there is no loss: compile with one, such as loss="sparse_categorical_crossentropy"')
         value = self.loss(y, y_pred, sample_weight=sample_weight)
         if not isinstance(value, Tensor) or value.size != 1:
             raise ShapeError(f"the loss {self.loss!r} gave {value!r} instead of one number")
         return value
 
-    def update(self, loss: Array, y: Array, y_pred: Array, sample_weight: Array | None) -> None:
-        """Add a batch to the running means."""
+    def update_loss(self, loss: Array, samples: int) -> None:
+        """Add the loss of a batch of so many samples to the running mean."""
+        self._mean_loss.update_state(loss, sample_weight=samples)
+
+    def update_metrics(self, y: Array, y_pred: Array, sample_weight: Array | None) -> None:
+        """Add a batch to the metrics."""
         if len(self._metrics) < len(self.asked):
             self._metrics = {
                 name: (metrics.for_output(identifier, y.shape, y_pred.shape), weighted)
                 for name, (identifier, weighted) in self.asked.items()
             }
-        self._mean_loss.update_state(loss, sample_weight=len(y))
         if self._metrics:
             # A metric may keep what it is given, but the next step has its results in the same memory.
             y, y_pred = np.array(y), np.array(y_pred)
@@ -85,18 +95,17 @@ class Objective:
 
     def results(self) -> dict[str, Any]:
         """The loss and the metrics so far, the loss first."""
-        found = {"loss": float(self._mean_loss.result())}
-        for name, (metric, _) in self._metrics.items():
-            value = metric.result()
-            if isinstance(value, dict):
-                found.update({key: _as_number(part) for key, part in value.items()})
-            else:
-                found[name] = _as_number(value)
-        return found
+        return named_results(
+            {"loss": self._mean_loss.result(), **{name: metric.result() for name, (metric, _) in self._metrics.items()}}
+        )
 
     def reset(self) -> None:
         """Start the running means anew."""
         self._mean_loss.reset_state()
+        self.reset_metrics()
+
+    def reset_metrics(self) -> None:
+        """Start the metrics anew."""
         for metric, _ in self._metrics.values():
             metric.reset_state()
 
@@ -116,26 +125,28 @@ class Objectives:
         self.loss = loss
         same_loss = loss is None or isinstance(loss, (str, losses.Loss)) or callable(loss)
         each_loss = [loss] * len(names) if same_loss else _by_names("loss", loss, names, needed=True)
-        if all(part is None for part in each_loss):
-            raise ArgumentError(f"compile: expected a loss for at least one of the outputs {', '.join(names)}")
         each_metrics = _by_names("metrics", metric_identifiers, names)
         each_weighted = _by_names("weighted_metrics", weighted_metric_identifiers, names)
         self.weights = [1.0 if w is None else w for w in _by_names("loss_weights", loss_weights, names)]
         for name, weight in zip(names, self.weights, strict=True):
             number("compile", f"loss_weights[{name!r}]", weight)
-        # Without a loss, the place of one is taken by a loss that nobody asks for.
         self.has_loss = [part is not None for part in each_loss]
         self.parts = [
-            Objective("mse" if part is None else part, some, weighted)
+            Objective(part, some, weighted)
             for part, some, weighted in zip(each_loss, each_metrics, each_weighted, strict=True)
         ]
-        self._mean_loss = metrics.Mean(name="loss")
+        self._mean_loss, self._together = metrics.Mean(name="loss"), CompiledMetrics(self)
 
     @property
     def names(self) -> list[str]:
         """What the results are called, in their order."""
         parts = list(zip(self.output_names, self.parts, strict=True))
         return ["loss", *self._loss_names(), *(f"{name}_{key}" for name, part in parts for key in part.asked)]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The running mean of the loss, and as one those of the outputs, with their metrics."""
+        return [self._mean_loss, self._together]
 
     def direction(self, name: str) -> str | None:
         """Which way the result of this name is better, "up" or "down"; None where nobody knows."""
@@ -163,19 +174,25 @@ class Objectives:
             if loss is not None:
                 weighted = loss * self.weights[k]
                 total = weighted if total is None else total + weighted
-        assert total is not None
+        if total is None:
+            raise NotCompiledError(f"there is no loss: compile with one for the outputs {', '.join(self.output_names)}")
         return total
 
-    def update(self, loss: Array, y: list[Array], y_pred: Any, sample_weight: list[Array | None] | None) -> None:
-        """Add a batch to the running means; the step knows the sum only, what it is made of is computed again."""
-        self._mean_loss.update_state(loss, sample_weight=len(y[0]))
+    def update_loss(self, loss: Array, samples: int) -> None:
+        """Add the loss of a batch of so many samples to the running mean."""
+        self._mean_loss.update_state(loss, sample_weight=samples)
+
+    def update_metrics(self, y: list[Array], y_pred: Any, sample_weight: list[Array | None] | None) -> None:
+        """Add a batch to the losses and metrics of the outputs; a step knows only the sum of the losses."""
         predicted = self._in_order(y_pred)
         weights = sample_weight or [None] * len(y)
         with no_grad():
             parts = self._losses(y, y_pred, sample_weight)
         for k, part in enumerate(self.parts):
             value = parts[k]
-            part.update(loss if value is None else value.data, y[k], predicted[k], weights[k])
+            if value is not None:
+                part.update_loss(value.data, len(y[k]))
+            part.update_metrics(y[k], predicted[k], weights[k])
 
     def results(self) -> dict[str, Any]:
         """The loss, those of the outputs, and the metrics so far."""
@@ -190,6 +207,10 @@ class Objectives:
     def reset(self) -> None:
         """Start the running means anew."""
         self._mean_loss.reset_state()
+        self.reset_metrics()
+
+    def reset_metrics(self) -> None:
+        """Start those of the outputs anew."""
         for part in self.parts:
             part.reset()
 
@@ -208,6 +229,31 @@ class Objectives:
             listed = ", ".join(self.output_names)
             raise ArgumentError(f"compile was told of {len(self.output_names)} outputs ({listed}), got {len(flat)}")
         return flat
+
+
+class CompiledMetrics(metrics.Metric):
+    """What `compile` was told to measure, as one metric whose result is a dictionary."""
+
+    def __init__(self, objective: Objective | Objectives) -> None:
+        super().__init__(name="compile_metrics")
+        self.objective = objective
+
+    @property
+    def names(self) -> list[str]:
+        """The keys of the result."""
+        return self.objective.names[1:]
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch to all of them."""
+        self.objective.update_metrics(*plain((y_true, y_pred, sample_weight)))
+
+    def result(self) -> dict[str, Any]:
+        """Their results by name."""
+        return {name: value for name, value in self.objective.results().items() if name != "loss"}
+
+    def reset_state(self) -> None:
+        """Start all of them anew."""
+        self.objective.reset_metrics()
 
 
 def objective_for(
@@ -259,5 +305,18 @@ def _as_list(identifiers: Any) -> list[Any]:
     return list(identifiers) if several else [identifiers]
 
 
+def named_results(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Results as plain numbers by name; those of a metric that gives several come under their own names."""
+    found: dict[str, Any] = {}
+    for name, value in named.items():
+        if isinstance(value, dict):
+            found.update(named_results(value))
+        else:
+            found[str(name)] = _as_number(value)
+    return found
+
+
 def _as_number(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(value)
     return float(value) if np.ndim(value) == 0 else np.asarray(value)

@@ -770,3 +770,45 @@ def test_it_looks_like_the_function_it_stands_for():
         return x * 2
 
     assert (step.__name__, step.__doc__) == ("step", "Doubles.")
+
+
+class TestUnderATape:
+    """A tape around a function may ask for the gradient of what comes out of it."""
+
+    def test_gradients_flow_to_variables(self):
+        w = Variable(A)
+
+        @function
+        def loss():
+            return ops.sum(w * w)
+
+        for _ in range(3):
+            loss()
+        with keras.GradientTape() as tape:
+            value = loss()
+        assert np.array_equal(tape.gradient(value, w), 2 * A)
+        # Afterwards it is replayed as before.
+        assert loss().output is None
+
+    def test_and_to_what_is_watched(self):
+        square = function(lambda x: x * x)
+        x = keras.Tensor(A)
+        with keras.GradientTape() as tape:
+            tape.watch(x)
+            with keras.GradientTape():
+                pass
+            y = square(x)
+        assert np.array_equal(tape.gradient(y, x), 2 * A)
+
+    def test_not_where_nothing_is_to_be_recorded(self):
+        w, ran = Variable(A), []
+
+        @function
+        def double():
+            ran.append(None)
+            return w * 2.0
+
+        with keras.GradientTape(), keras.no_grad():
+            for _ in range(4):
+                double()
+        assert len(ran) == 2

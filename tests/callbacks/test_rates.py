@@ -133,7 +133,7 @@ def test_a_schedule_is_not_overruled(model, x, y, callback):
         model.fit(x, y, callbacks=[callback], verbose=0)
 
 
-@pytest.mark.filterwarnings("ignore:.*lr is now spelled")
+@pytest.mark.filterwarnings("ignore:.*lr is an old spelling")
 @pytest.mark.parametrize("name", ["learning_rate", "lr"])
 def test_a_callback_of_ones_own_sets_the_rate_by_either_name(model, x, y, name):
     """As the book's ExponentialLearningRate does."""

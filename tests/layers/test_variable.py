@@ -68,11 +68,17 @@ class TestMaking:
 class TestAssigning:
     def test_keeps_dtype_array_and_identity(self):
         v = Variable([1.0, 2.0])
-        array = v.numpy()
+        array = v.data
         assert v.assign(np.array([3.0, 4.0])) is v
-        assert v.numpy() is array
+        assert v.data is array
         assert v.dtype == "float32"
         np.testing.assert_array_equal(array, [3, 4])
+
+    def test_does_not_change_what_was_read_before(self):
+        v = Variable(0.5)
+        rates = [v.numpy()]
+        v.assign(0.25)
+        assert [*rates, v.numpy()] == [0.5, 0.25]
 
     @pytest.mark.parametrize("value", [[3, 4], (3.0, 4.0), Tensor([3.0, 4.0]), Variable([3.0, 4.0]), np.array([3, 4])])
     def test_takes_whatever_is_an_array(self, value):

@@ -244,7 +244,7 @@ def test_thresholds_are_numbers_from_0_to_1(make, thresholds):
 
 
 def test_wrong_arguments_of_auc_and_precision():
-    with pytest.raises(UnknownNameError, match="Unknown curve of AUC 'ROCK': known are: PR, ROC"):
+    with pytest.raises(UnknownNameError, match="Unknown curve of AUC 'ROCK': did you mean 'ROC'"):
         metrics.AUC(curve="rock")
     with pytest.raises(UnknownNameError, match="Unknown summation_method of AUC 'minor': did you mean"):
         metrics.AUC(summation_method="minor")

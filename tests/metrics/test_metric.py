@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl import metrics
+import minidl as keras
+from minidl import metrics, ops
 from minidl.errors import ArgumentError, DTypeError, MiniDLWarning, ShapeError
 
 
@@ -316,7 +317,7 @@ def test_config_needs_attributes_of_the_same_names():
 def test_the_old_name_of_reset_state_works_and_warns():
     mean = metrics.Mean()
     mean.update_state(3)
-    with pytest.warns(MiniDLWarning, match=r"now called reset_state\(\)"):
+    with pytest.warns(MiniDLWarning, match=r"reset_states\(\) is an old spelling.* Metric\.reset_state\(\)"):
         mean.reset_states()
     assert mean.result() == 0
 
@@ -324,3 +325,59 @@ def test_the_old_name_of_reset_state_works_and_warns():
 def test_repr_shows_the_arguments_that_are_set():
     assert repr(metrics.BinaryAccuracy()) == "BinaryAccuracy()"
     assert repr(metrics.Precision(top_k=3)) == "Precision(top_k=3)"
+
+
+class TestVariables:
+    """A metric as Keras's users write it."""
+
+    class HuberMetric(metrics.Metric):
+        def __init__(self, threshold=1.0, **kwargs):
+            super().__init__(**kwargs)
+            self.threshold = threshold
+            self.total = self.add_weight(name="total", initializer="zeros")
+            self.count = self.add_weight(name="count", initializer="zeros")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            error = ops.cast(y_true, "float32") - y_pred
+            small = ops.abs(error) < self.threshold
+            loss = ops.where(small, ops.square(error) / 2, self.threshold * (ops.abs(error) - self.threshold / 2))
+            self.total.assign_add(ops.sum(loss))
+            self.count.assign_add(ops.shape(y_true)[0])
+
+        def result(self):
+            return self.total / self.count
+
+        def get_config(self):
+            return {**super().get_config(), "threshold": self.threshold}
+
+    def test_hold_the_state(self):
+        metric = self.HuberMetric(2.0)
+        metric.update_state(np.array([0.0, 0.0]), np.array([1.0, 10.0], np.float32))
+        metric.update_state(np.array([1]), np.array([1.0], np.float32))
+        assert float(metric.result()) == pytest.approx((0.5 + 18) / 3)
+        assert [variable.name for variable in metric.variables] == ["total", "count"]
+        metric.reset_state()
+        assert [float(variable) for variable in metric.variables] == [0, 0]
+        assert repr(metric) == "HuberMetric(threshold=2.0)"
+
+    def test_work_in_fit(self):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "huber", metrics=[self.HuberMetric()])
+        x, y = np.ones((8, 2), np.float32), np.arange(8.0)
+        history = model.fit(x, y[:, None], batch_size=4, epochs=4, verbose=0).history
+        loss, huber = model.evaluate(x, y[:, None], verbose=0)
+        assert huber == pytest.approx(loss, rel=1e-6)
+        assert history["huber_metric"] == pytest.approx(history["loss"], rel=1e-6)
+
+    def test_of_keras_2_had_their_name_first(self):
+        class Counts(metrics.Metric):
+            def __init__(self):
+                super().__init__()
+                self.count = self.add_weight("count", initializer="ones")
+
+        with pytest.warns(MiniDLWarning, match=r"add_weight\('count', …\) is an old .*add_weight\(name='count'\)"):
+            assert Counts().variables[0].name == "count"
+
+    def test_are_in_double_precision(self):
+        """A float32 total of ones stops growing at 2²⁴."""
+        assert self.HuberMetric().total.dtype == "float64"

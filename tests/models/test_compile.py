@@ -71,7 +71,6 @@ def test_losses(loss):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"loss": None}, ArgumentError, "expected a loss, such as loss="),
         ({"loss": "mse", "optimizer": None}, ArgumentError, "expected an optimizer, such as optimizer="),
         ({"loss": "msee"}, UnknownNameError, "Unknown loss 'msee': did you mean 'mse'"),
         ({"loss": "mse", "optimizer": "adm"}, UnknownNameError, "Unknown optimizer 'adm': did you mean 'adam'"),
@@ -103,7 +102,8 @@ class TestMetrics:
 
     def test_names_come_in_the_order_of_evaluate(self):
         model = network()
-        model.compile("sgd", "sparse_categorical_crossentropy", ["acc"], weighted_metrics=["acc", "crossentropy"])
+        weighted = ["acc", "crossentropy"]
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["acc"], weighted_metrics=weighted)
         assert model.metrics_names == ["loss", "acc", "weighted_acc", "crossentropy"]
         named = model.evaluate(X, Y, verbose=0, return_dict=True)
         assert model.evaluate(X, Y, verbose=0) == [named[name] for name in model.metrics_names]

@@ -242,7 +242,7 @@ class TestGraphs:
         return keras.Model([x, z], {"a": scaled(both), "b": Dense(1)(hidden * np.float32([1, 2, 3]))}, name="graph")
 
     def test_are_loaded_as_they_were_saved(self, graph, path):
-        graph.compile("adam", {"a": "mse", "b": "mae"}, {"b": ["mse"]}, loss_weights={"a": 2.0})
+        graph.compile("adam", {"a": "mse", "b": "mae"}, metrics={"b": ["mse"]}, loss_weights={"a": 2.0})
         y = dict(zip("ab", self.Y, strict=True))
         graph.fit([X, self.Z], y, verbose=0)
         graph.save(path)

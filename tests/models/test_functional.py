@@ -428,7 +428,6 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"loss": None}, "compile: expected a loss for at least one of the outputs a, b"),
             ({"loss": ["mse"]}, r"expected loss as a list or dictionary for the outputs a, b, got \['mse'\]"),
             ({"loss": {"a": "mse"}}, "compile: no loss for the output 'b': give None to leave it out"),
             ({"loss": {"a": "mse", "c": "mse"}}, "Unknown output in loss 'c'"),

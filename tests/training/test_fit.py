@@ -339,7 +339,7 @@ def test_a_subclassed_model(x, y):
     keras.utils.set_random_seed(1)
     model = Network()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.05), loss, ["accuracy"])
+    model.compile(keras.optimizers.Adam(0.05), loss, metrics=["accuracy"])
     history = model.fit(x, y, epochs=30, verbose=0)
     assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
     assert [layer.name for layer in model.layers] == [*(layer.name for layer in model.hidden), model.out.name]

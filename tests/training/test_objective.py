@@ -20,7 +20,8 @@ def batches():
 def after(objective, batches, weighted=True):
     for y, y_pred, weight in batches:
         weight = weight if weighted else None
-        objective.update(objective(y, y_pred, weight), y, y_pred, weight)
+        objective.update_loss(objective(y, y_pred, weight), len(y))
+        objective.update_metrics(y, y_pred, weight)
     return objective.results()
 
 
@@ -103,7 +104,8 @@ class TestSeveralOutputs:
     def after(self, objective, y_pred=PREDICTED, weight=None):
         tensors = {k: keras.Tensor(v) for k, v in y_pred.items()} if isinstance(y_pred, dict) else y_pred
         loss = objective(self.Y, tensors, weight)
-        objective.update(loss.data, self.Y, y_pred, weight)
+        objective.update_loss(loss.data, len(self.Y[0]))
+        objective.update_metrics(self.Y, y_pred, weight)
         return objective.results()
 
     def test_the_loss_is_the_weighted_sum(self):
