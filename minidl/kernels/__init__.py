@@ -54,8 +54,8 @@ from minidl.kernels.elementary import (
 from minidl.kernels.indexing import GetItem, NonDifferentiable, OneHot, Sort, Take
 from minidl.kernels.kernel import Kernel
 from minidl.kernels.linalg import Affine, Einsum, MatMul
-from minidl.kernels.noise import Dropout, RandomUniform
-from minidl.kernels.normalization import BatchNormalization, GroupNormalization, Standardization
+from minidl.kernels.noise import AlphaDropout, Dropout, RandomNormal, RandomUniform
+from minidl.kernels.normalization import BatchNormalization, GroupNormalization, LayerNormalization, Standardization
 from minidl.kernels.pooling import AveragePooling, MaxPooling
 from minidl.kernels.reductions import CumSum, LogSumExp, Max, Mean, Min, Prod, StandardDeviation, Sum, Variance
 from minidl.kernels.shapes import (
@@ -74,14 +74,15 @@ from minidl.kernels.shapes import (
 from minidl.kernels.winograd import WinogradConvolution
 
 __all__ = [
-    "Absolute", "Add", "Affine", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh", "AveragePooling",
-    "BatchNormalization", "BroadcastTo", "Cast", "Clip", "Concatenate", "Convolution", "ConvolutionTranspose",
-    "Cos", "Cosh", "CumSum", "DepthwiseConvolution", "Divide", "Dropout", "Einsum", "Elu", "Erf", "Exp", "Expm1",
-    "Flip", "Gelu", "GeneralRelu", "GetItem", "GroupNormalization", "HardSigmoid", "Kernel", "LeakyRelu", "Log",
-    "Log1p", "LogSoftmax", "LogSumExp", "MatMul", "Max", "MaxPooling", "Maximum", "Mean", "Min", "Minimum", "Mish",
-    "Multiply", "Negative", "NonDifferentiable", "OneHot", "PRelu", "Pad", "Power", "Prod", "RandomUniform", "Relu",
-    "Repeat", "Reshape", "Selu", "Sigmoid", "SigmoidCrossentropy", "Sign", "Silu", "Sin", "Sinh", "Softmax",
-    "SoftmaxCrossentropy", "Softplus", "Softsign", "Sort", "SparseCrossentropy", "SparseSoftmaxCrossentropy",
-    "Split", "Sqrt", "Square", "Stack", "StandardDeviation", "Standardization", "Subtract", "Sum", "Take", "Tan",
-    "Tanh", "TanhGelu", "Tile", "Transpose", "Variance", "Where", "WinogradConvolution",
+    "Absolute", "Add", "Affine", "AlphaDropout", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh",
+    "AveragePooling", "BatchNormalization", "BroadcastTo", "Cast", "Clip", "Concatenate", "Convolution",
+    "ConvolutionTranspose", "Cos", "Cosh", "CumSum", "DepthwiseConvolution", "Divide", "Dropout", "Einsum", "Elu",
+    "Erf", "Exp", "Expm1", "Flip", "Gelu", "GeneralRelu", "GetItem", "GroupNormalization", "HardSigmoid", "Kernel",
+    "LayerNormalization", "LeakyRelu", "Log", "Log1p", "LogSoftmax", "LogSumExp", "MatMul", "Max", "MaxPooling",
+    "Maximum", "Mean", "Min", "Minimum", "Mish", "Multiply", "Negative", "NonDifferentiable", "OneHot", "PRelu", "Pad",
+    "Power", "Prod", "RandomNormal", "RandomUniform", "Relu", "Repeat", "Reshape", "Selu", "Sigmoid",
+    "SigmoidCrossentropy", "Sign", "Silu", "Sin", "Sinh", "Softmax", "SoftmaxCrossentropy", "Softplus", "Softsign",
+    "Sort", "SparseCrossentropy", "SparseSoftmaxCrossentropy", "Split", "Sqrt", "Square", "Stack", "StandardDeviation",
+    "Standardization", "Subtract", "Sum", "Take", "Tan", "Tanh", "TanhGelu", "Tile", "Transpose", "Variance", "Where",
+    "WinogradConvolution",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Batch normalization (Ioffe & Szegedy 2015) and group normalization (Wu & He 2018)."""
+"""Batch normalization (Ioffe & Szegedy 2015), group (Wu & He 2018) and layer normalization (Ba et al. 2016)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.kernel import Kernel, sum_axes
+from minidl.kernels.kernel import Kernel, normalize_axes, sum_axes
 from minidl.memory import Array, Memory, Shape
 from minidl.threads import division, in_parallel
 
@@ -318,3 +318,79 @@ class GroupNormalization(Kernel):
         mean, variance = ops.mean(parts, averaged, keepdims=True), ops.var(parts, averaged, keepdims=True)
         x_hat = (parts - mean) / ops.sqrt(variance + self.epsilon)
         return ops.reshape(x_hat * ops.reshape(gamma, per_channel) + ops.reshape(beta, per_channel), shape)
+
+
+@dataclass(frozen=True)
+class LayerNormalization(Kernel):
+    """y = γ·x̂ + β, x̂ = (x − μ)/√(σ² + ε), with μ and σ² over `axis` alone.  (Ba et al. 2016, eq. 4)
+
+    σ² is biased and taken in two passes. γ and β have the sizes of x on `axis`, in the order of the axes. With n
+    numbers on `axis` and g = γ·dy: dγ = Σ x̂·dy,  dβ = Σ dy,  dx = (g − Σg/n − x̂·Σ(x̂·g)/n)/√(σ² + ε).
+
+    With `center` False μ is 0, so that σ² is the mean square: x̂ = x/√(Σx²/n + ε), root mean square normalization, and
+    dx loses its middle term.  (Zhang & Sennrich 2019, eq. 4)
+    """
+
+    epsilon: float = 1e-3
+    axis: tuple[int, ...] = (-1,)
+    center: bool = True
+
+    def forward(
+        self, memory: Memory, x: Array, gamma: Array, beta: Array
+    ) -> tuple[Array, tuple[Array, Array, Array]]:
+        rows = self._rows(x)
+        x_hat, y = (memory.empty(rows.shape, np.result_type(x, gamma, beta)) for _ in range(2))
+        np.subtract(rows, self._means(rows) if self.center else 0, out=x_hat)
+        std = np.sqrt(self._means(np.square(x_hat, out=y)) + self.epsilon)
+        x_hat /= std
+        np.multiply(x_hat, gamma.reshape(-1), out=y)
+        y += beta.reshape(-1)
+        return self._array(y, x.shape), (x_hat, std, gamma)
+
+    def backward(
+        self, memory: Memory, dy: Array, saved: tuple[Array, Array, Array]
+    ) -> tuple[Array, Array, Array]:
+        x_hat, std, gamma = saved
+        rows = self._rows(dy)
+        dx = np.multiply(rows, x_hat, out=memory.empty(rows.shape, np.result_type(rows, x_hat, gamma)))
+        dgamma, dbeta = sum_axes(memory, dx, (0,)), sum_axes(memory, np.ascontiguousarray(rows), (0,))
+        dx *= gamma.reshape(-1)
+        slope = self._means(dx)
+        g = np.multiply(rows, gamma.reshape(-1), out=memory.like(dx))
+        np.multiply(x_hat, slope, out=dx)
+        np.subtract(g, dx, out=dx)
+        if self.center:
+            dx -= self._means(g)
+        dx /= std
+        return self._array(dx, dy.shape), dgamma.reshape(gamma.shape), dbeta.reshape(gamma.shape)
+
+    def _rows(self, x: Array) -> Array:
+        """x as a matrix, all that is averaged over in a row; a copy only where `axis` is not last."""
+        kept, last = self._axes(x.ndim)
+        features = math.prod(x.shape[a] for a in kept)
+        samples = math.prod(n for a, n in enumerate(x.shape) if a not in kept)
+        return np.moveaxis(x, kept, last).reshape(samples, features)
+
+    def _array(self, rows: Array, shape: Shape) -> Array:
+        """The matrix as an array of this shape."""
+        kept, last = self._axes(len(shape))
+        others = [n for a, n in enumerate(shape) if a not in kept]
+        return np.moveaxis(rows.reshape(*others, *(shape[a] for a in kept)), last, kept)
+
+    def _axes(self, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The axes that are averaged over, and as many at the end."""
+        return normalize_axes(self.axis, ndim), tuple(range(ndim - len(self.axis), ndim))
+
+    def _means(self, rows: Array) -> Array:
+        """The mean of each row, as a column."""
+        features = rows.shape[1]
+        means: Array = np.matmul(rows, np.ones((features, 1), rows.dtype)) / max(1, features)
+        return means
+
+    def reference(self, ops: Any, x: Any, gamma: Any, beta: Any) -> Any:
+        """The composition that the fused kernel replaces."""
+        averaged = normalize_axes(self.axis, x.ndim)
+        broadcastable = tuple(n if a in averaged else 1 for a, n in enumerate(x.shape))
+        centred = x - ops.mean(x, averaged, keepdims=True) if self.center else x
+        x_hat = centred / ops.sqrt(ops.mean(centred * centred, averaged, keepdims=True) + self.epsilon)
+        return x_hat * ops.reshape(gamma, broadcastable) + ops.reshape(beta, broadcastable)

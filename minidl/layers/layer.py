@@ -359,8 +359,8 @@ class Layer(Configurable):
     @classmethod
     def arguments(cls) -> dict[str, inspect.Parameter]:
         """The arguments of `__init__`, but for the input shape, which is the model's to keep."""
-        found = super().arguments()
-        return {name: found[name] for name in found if name not in ("input_shape", "input_dim")}
+        shape = {name: inspect.signature(Layer.__init__).parameters[name] for name in ("input_shape", "input_dim")}
+        return {name: found for name, found in super().arguments().items() if shape.get(name) != found}
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` as plain values, from which `from_config` makes an equal layer."""

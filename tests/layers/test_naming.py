@@ -25,7 +25,9 @@ def test_are_counted_by_class():
 def test_every_public_layer_starts_with_the_name_of_its_class():
     arguments = {
         "Dense": {"units": 1},
-        "Dropout": {"rate": 0.5},
+        **dict.fromkeys(["Dropout", "AlphaDropout", "GaussianDropout"], {"rate": 0.5}),
+        **dict.fromkeys(["SpatialDropout1D", "SpatialDropout2D"], {"rate": 0.5}),
+        "Lambda": {"function": abs},
         "Reshape": {"target_shape": (1,)},
         "Activation": {"activation": "relu"},
         "InputLayer": {"shape": (1,)},
