@@ -222,4 +222,6 @@ class Lambda(Layer):
 
     def is_default(self, name: str, value: Any, default: Any) -> bool:
         """Whether an argument has its default."""
-        return not value if name == "arguments" else name != "function" and super().is_default(name, value, default)
+        if name in ("output_shape", "arguments"):
+            return not value
+        return name != "function" and super().is_default(name, value, default)

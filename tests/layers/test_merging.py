@@ -159,7 +159,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("axes", [1.5, (1,), (1, 2, 3), "last"])
     def test_the_axes_of_a_dot_product_are_one_or_two(self, axes):
-        with pytest.raises(ArgumentError, match="Dot: (expected axes to be|axes must be) an integer or"):
+        with pytest.raises(ArgumentError, match=r"Dot: (expected axes to be|axes must be) an integer or"):
             Dot(axes)
 
     @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ class TestNormalization:
     def test_by_row_and_by_row_and_channel(self):
         mean, variance = PIXELS.mean(axis=(0, 2, 3)), PIXELS.var(axis=(0, 2, 3))
         outputs = Normalization(axis=1, mean=mean, variance=variance)(PIXELS)
-        np.testing.assert_allclose(outputs, (PIXELS - mean[:, None, None]) / np.sqrt(variance)[:, None, None], rtol=1e-5)
+        expected = (PIXELS - mean[:, None, None]) / np.sqrt(variance)[:, None, None]
+        np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
         mean, variance = PIXELS.mean(axis=(0, 2)), PIXELS.var(axis=(0, 2))
         outputs = Normalization(axis=(3, 1), mean=mean, variance=variance)(PIXELS)
         np.testing.assert_allclose(outputs, (PIXELS - mean[:, None]) / np.sqrt(variance)[:, None], rtol=1e-4, atol=1e-5)
@@ -165,7 +166,7 @@ class TestAdapting:
             Normalization(name="n").adapt([])
         with pytest.raises(ArgumentError, match="'n': adapt expects an array, or batches, got nothing"):
             Normalization(name="n").adapt(np.zeros((0, 3)))
-        with pytest.raises(ArgumentError, match="'n' was given mean and variance: leave them out to have them measured"):
+        with pytest.raises(ArgumentError, match="'n' was given mean and variance: leave them out"):
             Normalization(mean=0.0, variance=1.0, name="n").adapt(PIXELS)
         layer = Normalization(name="n")
         layer.adapt(self.X)

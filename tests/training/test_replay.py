@@ -136,6 +136,18 @@ LAYERS = {
     "two_dropouts_and_a_normalization": (
         lambda: keras.layers.Dropout(0.4), lambda: keras.layers.BatchNormalization(), lambda: keras.layers.Dropout(0.2),
     ),
+    "alpha_dropout": (lambda: keras.layers.AlphaDropout(0.3),),
+    "gaussian_noise_and_dropout": (lambda: keras.layers.GaussianNoise(0.2), lambda: keras.layers.GaussianDropout(0.2)),
+    "spatial_dropout": (
+        lambda: keras.layers.Reshape((3, 2)), lambda: keras.layers.SpatialDropout1D(0.4), lambda: keras.layers.Flatten(),
+    ),
+    "batch_renormalization": (
+        lambda: keras.layers.BatchNormalization(momentum=0.8, renorm=True, renorm_momentum=0.5),
+    ),
+    "layer_normalization": (lambda: keras.layers.LayerNormalization(),),
+    "rms_and_unit_normalization": (lambda: keras.layers.RMSNormalization(), lambda: keras.layers.UnitNormalization()),
+    "normalization": (lambda: keras.layers.Normalization(),),
+    "function": (lambda: keras.layers.Lambda(lambda x: ops.tanh(x) + x), lambda: keras.layers.Identity()),
     "prelu": (lambda: keras.layers.PReLU(),),
     "leaky_relu": (lambda: keras.layers.LeakyReLU(),),
     "elu": (lambda: keras.layers.ELU(),),
