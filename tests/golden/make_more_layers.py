@@ -3,11 +3,12 @@
     pip install "keras>=3.15" jax
     python tests/golden/make_more_layers.py
 
-All in float32, from one fixed seed. `cases` is a JSON object that gives each case its layer and arguments. The arrays of
-a case are named case__key: the inputs x0, x1, ...; the cotangent c; y; for floating-point inputs dx0, ... of sum(y·c);
-each weight under its name and its gradient as d + name. The cases renorm* have three training calls, one after the
-other: x0, x1, x2 with y0, y1, y2 and dx0, dx1, dx2, the gradients of sum(yₖ·c), dgamma0, ... and dbeta0, ...; then every
-variable under its name, and `inference`, what an inference call on x0 gives. In `adapt` the layer has been adapted to x0.
+All in float32, from one fixed seed. `cases` is a JSON object that gives each case its layer and arguments. The arrays
+of a case are named case__key: the inputs x0, x1, ...; the cotangent c; y; for floating-point inputs dx0, ... of
+sum(y·c); each weight under its name and its gradient as d + name. The cases renorm* have three training calls, one
+after the other: x0, x1, x2 with y0, y1, y2 and dx0, dx1, dx2, the gradients of sum(yₖ·c), dgamma0, ... and dbeta0, ...;
+then every variable under its name, and `inference`, what an inference call on x0 gives. In adapt* the layer has been
+adapted to x0.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ rng = np.random.default_rng(11)
 Config = dict[str, Any]
 
 ROWS, PAIR = (2, 3, 4), [(2, 3, 4), (2, 3, 4)]
+MEANS, VARIANCES = [1.0, 2.0, 3.0, 4.0], [1.0, 4.0, 0.25, 2.0]
 LAYERS: dict[str, tuple[list[tuple[int, ...]], Config]] = {
     "layer": ([ROWS], {"class_name": "LayerNormalization"}),
     "layer_plain": ([ROWS], {"class_name": "LayerNormalization", "center": False, "scale": False}),
@@ -46,13 +48,17 @@ LAYERS: dict[str, tuple[list[tuple[int, ...]], Config]] = {
     "dot_last": ([(2, 3, 4), (2, 5, 4)], {"class_name": "Dot", "axes": -1}),
     "dot_two": ([(2, 3, 5), (2, 4, 3)], {"class_name": "Dot", "axes": [1, 2]}),
     "dot_cosine": ([(2, 3, 5), (2, 4, 3)], {"class_name": "Dot", "axes": [1, 2], "normalize": True}),
-    "given": ([ROWS], {"class_name": "Normalization", "mean": [1.0, 2.0, 3.0, 4.0], "variance": [1.0, 4.0, 0.25, 2.0]}),
-    "given_axis": ([ROWS], {"class_name": "Normalization", "axis": 1, "mean": [1.0, 2.0, 3.0], "variance": [1.0, 4.0, 2.0]}),
-    "given_inverted": ([ROWS], {"class_name": "Normalization", "axis": None, "mean": 3.0, "variance": 4.0, "invert": True}),
+    "given": ([ROWS], {"class_name": "Normalization", "mean": MEANS, "variance": VARIANCES}),
+    "given_axis": (
+        [ROWS], {"class_name": "Normalization", "axis": 1, "mean": MEANS[:3], "variance": [1.0, 4.0, 2.0]}
+    ),
+    "given_inverted": (
+        [ROWS], {"class_name": "Normalization", "axis": None, "mean": 3.0, "variance": 4.0, "invert": True}
+    ),
     "adapt": ([(40, 3, 2)], {"class_name": "Normalization"}),
     "adapt_axis": ([(40, 3, 2)], {"class_name": "Normalization", "axis": 1}),
     "adapt_all": ([(40, 3, 2)], {"class_name": "Normalization", "axis": None}),
-}
+}  # fmt: skip
 RENORM: dict[str, Config] = {
     "renorm": {"class_name": "BatchNormalization", "renorm": True},
     "renorm_quick": {"class_name": "BatchNormalization", "renorm": True, "momentum": 0.5, "renorm_momentum": 0.6},
@@ -61,7 +67,9 @@ RENORM: dict[str, Config] = {
         "renorm_clipping": {"rmin": 0.7, "rmax": 1.5, "dmax": 0.3},
     },
     "renorm_plain": {"class_name": "BatchNormalization", "renorm": True, "center": False, "scale": False, "axis": 1},
-    "renorm_half": {"class_name": "BatchNormalization", "renorm": True, "center": False, "renorm_clipping": {"rmax": 2.0}},
+    "renorm_half": {
+        "class_name": "BatchNormalization", "renorm": True, "center": False, "renorm_clipping": {"rmax": 2.0},
+    },
 }  # fmt: skip
 
 

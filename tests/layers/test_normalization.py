@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minidl as keras
 from minidl.autodiff import vjp
 from minidl.errors import ArgumentError, ShapeError
 from minidl.layers import (
@@ -336,9 +337,8 @@ class TestRenormalization:
             np.testing.assert_array_equal(w, value)
 
     def test_starts_from_the_initializers_of_the_averages(self):
-        layer = BatchNormalization(
-            renorm=True, moving_mean_initializer="ones", moving_variance_initializer=lambda shape, dtype: np.full(shape, 4)
-        )
+        four = keras.initializers.Constant(4)
+        layer = BatchNormalization(renorm=True, moving_mean_initializer="ones", moving_variance_initializer=four)
         layer.build((None, 2))
         assert [w.data[0] for w in layer.non_trainable_variables] == [1, 4, 2, 1, 2]
 

@@ -139,7 +139,8 @@ LAYERS = {
     "alpha_dropout": (lambda: keras.layers.AlphaDropout(0.3),),
     "gaussian_noise_and_dropout": (lambda: keras.layers.GaussianNoise(0.2), lambda: keras.layers.GaussianDropout(0.2)),
     "spatial_dropout": (
-        lambda: keras.layers.Reshape((3, 2)), lambda: keras.layers.SpatialDropout1D(0.4), lambda: keras.layers.Flatten(),
+        lambda: keras.layers.Reshape((3, 2)), lambda: keras.layers.SpatialDropout1D(0.4),
+        lambda: keras.layers.Flatten(),
     ),
     "batch_renormalization": (
         lambda: keras.layers.BatchNormalization(momentum=0.8, renorm=True, renorm_momentum=0.5),
@@ -176,6 +177,8 @@ OPTIMIZERS = {
     "adamw": lambda **o: AdamW(0.01, **o),
     "adamax": lambda **o: keras.optimizers.Adamax(0.01, **o),
     "nadam": lambda **o: keras.optimizers.Nadam(0.01, **o),
+    "lion": lambda **o: keras.optimizers.Lion(0.003, **o),
+    "adadelta": lambda **o: keras.optimizers.Adadelta(1.0, **o),
 }
 OPTIONS = [{}, {"clipnorm": 0.1}, {"clipvalue": 0.01}, {"global_clipnorm": 0.1}, {"weight_decay": 0.02}]
 
