@@ -340,28 +340,45 @@ class LayerNormalization(Kernel):
     ) -> tuple[Array, tuple[Array, Array, Array]]:
         rows = self._rows(x)
         x_hat, y = (memory.empty(rows.shape, np.result_type(x, gamma, beta)) for _ in range(2))
-        np.subtract(rows, self._means(rows) if self.center else 0, out=x_hat)
-        std = np.sqrt(self._means(np.square(x_hat, out=y)) + self.epsilon)
-        x_hat /= std
-        np.multiply(x_hat, gamma.reshape(-1), out=y)
-        y += beta.reshape(-1)
+        std, scale, shift = memory.empty((len(rows), 1), x_hat.dtype), gamma.reshape(-1), beta.reshape(-1)
+
+        def normalize(worker: int, part: slice) -> None:
+            centred, squares = x_hat[part], y[part]
+            np.subtract(rows[part], self._means(rows[part]) if self.center else 0, out=centred)
+            np.sqrt(self._means(np.square(centred, out=squares)) + self.epsilon, out=std[part])
+            centred /= std[part]
+            np.multiply(centred, scale, out=y[part])
+            y[part] += shift
+
+        in_parallel(normalize, len(rows), *division(*rows.shape))
         return self._array(y, x.shape), (x_hat, std, gamma)
 
     def backward(
         self, memory: Memory, dy: Array, saved: tuple[Array, Array, Array]
     ) -> tuple[Array, Array, Array]:
         x_hat, std, gamma = saved
-        rows = self._rows(dy)
-        dx = np.multiply(rows, x_hat, out=memory.empty(rows.shape, np.result_type(rows, x_hat, gamma)))
-        dgamma, dbeta = sum_axes(memory, dx, (0,)), sum_axes(memory, np.ascontiguousarray(rows), (0,))
-        dx *= gamma.reshape(-1)
-        slope = self._means(dx)
-        g = np.multiply(rows, gamma.reshape(-1), out=memory.like(dx))
-        np.multiply(x_hat, slope, out=dx)
-        np.subtract(g, dx, out=dx)
-        if self.center:
-            dx -= self._means(g)
-        dx /= std
+        rows, scale = self._rows(dy), gamma.reshape(-1)
+        dx = memory.empty(rows.shape, np.result_type(rows, x_hat, gamma))
+        grain, threads = division(*rows.shape)
+        room = memory.empty((threads, min(len(rows), grain), rows.shape[1]), dx.dtype)
+        # The shares of dγ and dβ of each piece.
+        sums = memory.empty((2, -(-len(rows) // grain), rows.shape[1]), dx.dtype)
+
+        def differentiate(worker: int, part: slice) -> None:
+            out, g, ones = dx[part], room[worker, : part.stop - part.start], np.ones(part.stop - part.start, dx.dtype)
+            np.multiply(rows[part], x_hat[part], out=out)
+            np.matmul(ones, out, out=sums[0, part.start // grain])
+            np.matmul(ones, rows[part], out=sums[1, part.start // grain])
+            slope = self._means(out, gamma)
+            np.multiply(rows[part], scale, out=g)
+            np.multiply(x_hat[part], slope, out=out)
+            np.subtract(g, out, out=out)
+            if self.center:
+                out -= self._means(rows[part], gamma)
+            out /= std[part]
+
+        in_parallel(differentiate, len(rows), grain, threads)
+        dgamma, dbeta = np.add.reduce(sums, axis=1)
         return self._array(dx, dy.shape), dgamma.reshape(gamma.shape), dbeta.reshape(gamma.shape)
 
     def _rows(self, x: Array) -> Array:
@@ -381,10 +398,11 @@ class LayerNormalization(Kernel):
         """The axes that are averaged over, and as many at the end."""
         return normalize_axes(self.axis, ndim), tuple(range(ndim - len(self.axis), ndim))
 
-    def _means(self, rows: Array) -> Array:
-        """The mean of each row, as a column."""
+    def _means(self, rows: Array, weights: Array | None = None) -> Array:
+        """The mean of each row, weighted or not, as a column."""
         features = rows.shape[1]
-        means: Array = np.matmul(rows, np.ones((features, 1), rows.dtype)) / max(1, features)
+        column = np.ones((features, 1), rows.dtype) if weights is None else weights.reshape(features, 1)
+        means: Array = np.matmul(rows, column) / max(1, features)
         return means
 
     def reference(self, ops: Any, x: Any, gamma: Any, beta: Any) -> Any:
