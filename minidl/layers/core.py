@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from minidl import activations, initializers, ops
 from minidl.autodiff.tensor import Tensor
 from minidl.errors import ArgumentError, ShapeError
 from minidl.layers.activations import as_activation, build_activation
-from minidl.layers.layer import Layer, OpenShape, SameShape, takes_training
+from minidl.layers.layer import Layer, OpenShape, SameShape
 from minidl.layers.symbolic import KerasTensor, Node
 from minidl.layers.variable import Variable
 
@@ -200,7 +201,7 @@ class Lambda(Layer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """What the function gives."""
-        told = {"training": training} if takes_training(self.function) else {}
+        told = {"training": training} if _has_training(self.function) else {}
         return self.function(inputs, **self.keywords, **told)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -218,10 +219,19 @@ class Lambda(Layer):
     def shown(self, name: str) -> Any:
         """What `repr` shows of an argument; two are kept under other names, which mean something else in a layer."""
         kept = {"output_shape": "announced_shape", "arguments": "keywords"}
-        return super().shown(kept.get(name, name))
+        value = super().shown(kept.get(name, name))
+        return activations.serialize(value) if name == "function" and hasattr(value, "__name__") else value
 
     def is_default(self, name: str, value: Any, default: Any) -> bool:
         """Whether an argument has its default."""
         if name in ("output_shape", "arguments"):
             return not value
         return name != "function" and super().is_default(name, value, default)
+
+
+def _has_training(function: Callable[..., Any]) -> bool:
+    """Whether a function has an argument of that name; `**kwargs` may be meant for others."""
+    try:
+        return "training" in inspect.signature(function).parameters
+    except ValueError:  # what is not written in Python may have no signature
+        return False

@@ -244,6 +244,10 @@ class TestLambda:
         assert layer(np.ones(1), training=True).tolist() == [1]
         assert layer(np.ones(1)).tolist() == [-1]
 
+    def test_tells_nothing_to_others(self):
+        assert Lambda(lambda x, **others: x + len(others))(np.ones(1), training=True).tolist() == [1]
+        assert Lambda(np.negative)(np.ones(1), training=True).tolist() == [-1]
+
     def test_in_a_model(self):
         x = Input((4, 3))
         model = Model([x], Lambda(lambda x: ops.mean(x, axis=1))(x))
@@ -275,6 +279,7 @@ class TestLambda:
         layer = Lambda(doubled, name="twice")
         assert repr(layer).endswith("doubled', name='twice')")
         assert layer.get_config()["arguments"] == {}
+        assert Lambda(np.tanh, name="t").get_config()["function"] == "numpy.tanh"
 
     def test_arguments(self):
         with pytest.raises(ArgumentError, match="Lambda: expected a function, got 3"):
