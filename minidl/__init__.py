@@ -49,6 +49,7 @@ from minidl.layers.symbolic import KerasTensor
 from minidl.losses import Loss
 from minidl.metrics import Metric
 from minidl.models import Model, Sequential
+from minidl.models.sampling import predict_mc
 from minidl.optimizers import Optimizer
 from minidl.profiling import profile
 from minidl.regularizers import Regularizer
@@ -109,6 +110,7 @@ __all__ = [
     "no_grad",
     "ops",
     "optimizers",
+    "predict_mc",
     "profile",
     "random",
     "regularizers",

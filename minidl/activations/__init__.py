@@ -1,25 +1,27 @@
 """Activation functions: what a layer applies to its outputs, so that a stack of layers is more than one linear map.
 
-Each is a function of a tensor, element by element but for softmax and log-softmax, and has a string: "relu". `get`
-turns whatever a layer is given into a function. PReLU has weights and is a layer only (its
+Each is a function of a tensor, element by element but for softmax, log-softmax, sparsemax and GLU, and has a string:
+"relu". `get` turns whatever a layer is given into a function. PReLU has weights and is a layer only (its
 function is `minidl.ops.prelu`); RReLU is random in training only as a layer.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from minidl import ops
-from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor
+from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, floating
 from minidl.errors import ArgumentError, look_up
 
 __all__ = [
-    "deserialize", "elu", "exponential", "gelu", "get", "hard_sigmoid", "hard_silu", "hard_swish", "leaky_relu",
-    "linear", "log_softmax", "mish", "relu", "relu6", "rrelu", "selu", "serialize", "sigmoid", "silu",
-    "softmax", "softplus", "softsign", "swish", "tanh",
+    "celu", "deserialize", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",
+    "hard_swish", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "rrelu",
+    "selu", "serialize", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
+    "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh", "tanh_shrink", "threshold",
 ]  # fmt: skip
 
 Activation = Callable[..., Any]
@@ -149,13 +151,102 @@ def log_softmax(x: TensorLike, axis: int | tuple[int, ...] = -1) -> Tensor:
     return ops.log_softmax(x, axis)
 
 
+def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
+    """y = x where x > 0, α(e^(x/α) − 1) elsewhere: an ELU without a kink, whatever α.  (Barron 2017)"""
+    x = floating(x)
+    return ops.multiply(ops.elu(ops.divide(x, alpha)), alpha)
+
+
+def glu(x: TensorLike, axis: int = -1) -> Tensor:
+    """y = a·sigmoid(b), a and b the two halves of x along `axis`.  (Dauphin et al. 2017)"""
+    a, b = ops.split(floating(x), 2, axis)
+    return ops.multiply(a, ops.sigmoid(b))
+
+
+def log_sigmoid(x: TensorLike) -> Tensor:
+    """y = ln sigmoid(x) = −softplus(−x)."""
+    return ops.negative(ops.softplus(ops.negative(floating(x))))
+
+
+def hard_tanh(x: TensorLike) -> Tensor:
+    """y = min(max(x, −1), 1)."""
+    return ops.clip(floating(x), -1.0, 1.0)
+
+
+def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
+    """y = x where |x| > threshold, 0 elsewhere."""
+    x = floating(x)
+    return ops.where(ops.greater(ops.absolute(x), threshold), x, ops.zeros_like(x))
+
+
+def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
+    """y = x − threshold above it, x + threshold below −threshold, 0 between."""
+    x = floating(x)
+    return ops.subtract(x, ops.clip(x, -threshold, threshold))
+
+
+def tanh_shrink(x: TensorLike) -> Tensor:
+    """y = x − tanh(x)."""
+    x = floating(x)
+    return ops.subtract(x, ops.tanh(x))
+
+
+def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
+    """y = x where x > threshold, `default_value` elsewhere."""
+    x = floating(x)
+    return ops.where(ops.greater(x, threshold), x, ops.full(x.shape, default_value, x.dtype))
+
+
+def squareplus(x: TensorLike, b: float = 4) -> Tensor:
+    """y = (x + √(x² + b))/2: like softplus, without exponentials.  (Barron 2021)"""
+    x = floating(x)
+    # √(x² + b) as a hypotenuse in units of its longer side: x² alone would overflow.
+    longer = ops.maximum(ops.absolute(x), math.sqrt(b))
+    root = ops.sqrt(ops.add(ops.square(ops.divide(x, longer)), ops.square(ops.divide(math.sqrt(b), longer))))
+    return ops.multiply(ops.add(x, ops.multiply(longer, root)), 0.5)
+
+
+def sparse_plus(x: TensorLike) -> Tensor:
+    """y = x above 1, ((x + 1)/2)² from −1 to 1, 0 below: a softplus that is 0 far to the left.  (Martins 2016)"""
+    x = floating(x)
+    middle = ops.square(ops.multiply(ops.add(ops.clip(x, -1.0, 1.0), 1.0), 0.5))
+    return ops.add(middle, ops.relu(ops.subtract(x, 1.0)))
+
+
+def sparse_sigmoid(x: TensorLike) -> Tensor:
+    """y = min(max((x + 1)/2, 0), 1), the derivative of `sparse_plus`."""
+    return ops.clip(ops.multiply(ops.add(floating(x), 1.0), 0.5), 0.0, 1.0)
+
+
+def sparsemax(x: TensorLike, axis: int = -1) -> Tensor:
+    """yᵢ = max(xᵢ − τ, 0) along `axis` with the τ for which Σy = 1: the probabilities nearest to x, many of them 0.
+
+    τ = (Σ of the k largest − 1)/k, k the largest number for which the k-th largest exceeds τ.  (Martins & Astudillo
+    2016, algorithm 1) Keras 3.15 adds up partial sums there instead, so that its y do not sum to 1.
+    """
+    x = floating(x)
+    falling = ops.flip(ops.sort(x, axis), axis)
+    ranks = ops.reshape(
+        np.arange(1, x.shape[axis] + 1, dtype=x.dtype), [-1 if a == axis % x.ndim else 1 for a in range(x.ndim)]
+    )
+    inside = ops.greater(ops.add(ops.multiply(falling, ranks), 1), ops.cumsum(falling, axis))
+    largest = ops.where(inside, falling, ops.zeros_like(falling))
+    tau = ops.divide(
+        ops.subtract(ops.sum(largest, axis, keepdims=True), 1), ops.sum(ops.cast(inside, x.dtype), axis, keepdims=True)
+    )
+    return ops.relu(ops.subtract(x, tau))
+
+
 swish, hard_swish = silu, hard_silu
 
 _BY_NAME: dict[str, Activation] = {
     "linear": linear, "sigmoid": sigmoid, "hard_sigmoid": hard_sigmoid, "tanh": tanh, "relu": relu, "relu6": relu6,
     "leaky_relu": leaky_relu, "rrelu": rrelu, "elu": elu, "selu": selu, "gelu": gelu, "silu": silu, "swish": silu,
     "hard_silu": hard_silu, "hard_swish": hard_silu, "mish": mish, "softplus": softplus, "softsign": softsign,
-    "exponential": exponential, "softmax": softmax, "log_softmax": log_softmax,
+    "exponential": exponential, "softmax": softmax, "log_softmax": log_softmax, "celu": celu, "glu": glu,
+    "log_sigmoid": log_sigmoid, "hard_tanh": hard_tanh, "hard_shrink": hard_shrink, "soft_shrink": soft_shrink,
+    "tanh_shrink": tanh_shrink, "threshold": threshold, "squareplus": squareplus, "sparse_plus": sparse_plus,
+    "sparse_sigmoid": sparse_sigmoid, "sparsemax": sparsemax,
 }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def fashion_mnist_dense(
 def fashion_mnist_cnn(
     weights: Weights = "fashion_mnist", include_top: bool = True, name: str = "fashion_mnist_cnn"
 ) -> Functional:
-    """Four convolutions with 16 to 64 filters, three poolings: 39,000 weights.
+    """Four convolutions with 16 to 64 filters, three poolings: 39,000 weights, test accuracy 0.9245.
 
     `weights` is "fashion_mnist", None for random ones, or a .safetensors file. Without `include_top` the output is that
     of the last pooling, 576 features.

@@ -55,8 +55,8 @@ from minidl.kernels.images import AffineSampling, Crop, FlipSome
 from minidl.kernels.indexing import GetItem, NonDifferentiable, OneHot, Sort, Take
 from minidl.kernels.kernel import Kernel
 from minidl.kernels.linalg import Affine, Einsum, MatMul
-from minidl.kernels.noise import Drawn, Dropout, RandomUniform
-from minidl.kernels.normalization import BatchNormalization, GroupNormalization, Standardization
+from minidl.kernels.noise import AlphaDropout, Drawn, Dropout, RandomNormal, RandomUniform
+from minidl.kernels.normalization import BatchNormalization, GroupNormalization, LayerNormalization, Standardization
 from minidl.kernels.pooling import AveragePooling, MaxPooling
 from minidl.kernels.reductions import CumSum, LogSumExp, Max, Mean, Min, Prod, StandardDeviation, Sum, Variance
 from minidl.kernels.shapes import (
@@ -76,15 +76,16 @@ from minidl.kernels.sparse import SparseAffine
 from minidl.kernels.winograd import WinogradConvolution
 
 __all__ = [
-    "Absolute", "Add", "Affine", "AffineSampling", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh",
-    "AveragePooling", "BatchNormalization", "BroadcastTo", "Cast", "Clip", "Concatenate", "Convolution",
+    "Absolute", "Add", "Affine", "AffineSampling", "AlphaDropout", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan",
+    "Arctanh", "AveragePooling", "BatchNormalization", "BroadcastTo", "Cast", "Clip", "Concatenate", "Convolution",
     "ConvolutionTranspose", "Cos", "Cosh", "Crop", "CumSum", "DepthwiseConvolution", "Divide", "Drawn", "Dropout",
     "Einsum", "Elu", "Erf", "Exp", "Expm1", "Flip", "FlipSome", "Gelu", "GeneralRelu", "GetItem", "GroupNormalization",
-    "HardSigmoid", "Kernel", "LeakyRelu", "Log", "Log1p", "LogSoftmax", "LogSumExp", "MatMul", "Max", "MaxPooling",
-    "Maximum", "Mean", "Min", "Minimum", "Mish", "Multiply", "Negative", "NonDifferentiable", "OneHot", "PRelu", "Pad",
-    "Power", "Prod", "RandomUniform", "Relu", "Repeat", "Reshape", "Selu", "Sigmoid", "SigmoidCrossentropy", "Sign",
-    "Silu", "Sin", "Sinh", "Softmax", "SoftmaxCrossentropy", "Softplus", "Softsign", "Sort", "SparseAffine",
-    "SparseCrossentropy", "SparseSoftmaxCrossentropy", "Split", "Sqrt", "Square", "Stack", "StandardDeviation",
+    "HardSigmoid", "Kernel", "LayerNormalization", "LeakyRelu", "Log", "Log1p", "LogSoftmax", "LogSumExp", "MatMul",
+    "Max", "MaxPooling", "Maximum", "Mean", "Min", "Minimum", "Mish", "Multiply", "Negative", "NonDifferentiable",
+    "OneHot", "PRelu", "Pad", "Power", "Prod", "RandomNormal", "RandomUniform", "Relu", "Repeat", "Reshape", "Selu",
+    "Sigmoid", "SigmoidCrossentropy", "Sign", "Silu", "Sin", "Sinh", "Softmax", "SoftmaxCrossentropy", "Softplus",
+    "Softsign", "Sort", "SparseAffine", "SparseCrossentropy", "SparseSoftmaxCrossentropy", "Split", "Sqrt", "Square",
+    "Stack", "StandardDeviation",
     "Standardization", "Subtract", "Sum", "Take", "Tan", "Tanh", "TanhGelu", "Tile", "Transpose", "Variance", "Where",
     "WinogradConvolution",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Random arrays, and the dropout that uses one.
+"""Random arrays, and the kinds of dropout that use one.
 
 A kernel that draws holds its generator: run again, it draws again. What is done with the draw is a kernel of its own,
 without randomness, and is differentiated like any other.
@@ -6,14 +6,19 @@ without randomness, and is differentiated like any other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from minidl.kernels.activations import SELU_ALPHA, SELU_SCALE
 from minidl.kernels.kernel import Kernel
 from minidl.memory import Array, Memory, Shape
+
+# α′, what SELU tends to far to the left.
+_SATURATED = -SELU_SCALE * SELU_ALPHA
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,26 @@ class Drawn(Kernel):
 
 
 @dataclass(frozen=True)
+class RandomNormal(Kernel):
+    """y ~ N(mean, stddev²), of the dtype and shape of x; not differentiable, constant in x."""
+
+    generator: np.random.Generator
+    mean: float = 0.0
+    stddev: float = 1.0
+
+    def forward(self, memory: Memory, x: Array) -> tuple[Array, None]:
+        dtype = np.float32 if x.real.dtype == np.float32 else np.float64
+        y = memory.empty(x.shape, dtype)
+        self.generator.standard_normal(dtype=dtype, out=y)
+        y *= self.stddev
+        y += self.mean
+        return y, None
+
+    def backward(self, memory: Memory, dy: Array, saved: None) -> tuple[None]:
+        return (None,)
+
+
+@dataclass(frozen=True)
 class Dropout(Kernel):
     """y = x/(1 − rate) where u ≥ rate, 0 elsewhere, with u uniform in [0, 1);  dx = dy/(1 − rate) where kept.
 
@@ -77,3 +102,34 @@ class Dropout(Kernel):
         y = np.multiply(x, keep, out=memory.like(x))
         y *= 1 / (1 - self.rate)
         return y
+
+
+@dataclass(frozen=True)
+class AlphaDropout(Kernel):
+    """y = a·x̃ + b with x̃ = x where u ≥ rate, α′ elsewhere;  dx = a·dy where kept.  (Klambauer et al. 2017, section 3)
+
+    α′ = −λα ≈ −1.7581 is what SELU tends to far to the left. With q = 1 − rate, a = (q + α′²·q·(1 − q))^(−½) and
+    b = −a·(1 − q)·α′ give back mean 0 and variance 1 to what had them. u, uniform in [0, 1), broadcasts to x.
+    """
+
+    rate: float
+
+    def forward(self, memory: Memory, x: Array, u: Array) -> tuple[Array, Array]:
+        keep = u.real >= self.rate
+        y = memory.like(x)
+        y.fill(_SATURATED)
+        np.copyto(y, x, where=keep)
+        y *= self._scale
+        y -= self._scale * self.rate * _SATURATED
+        return y, keep
+
+    def backward(self, memory: Memory, dy: Array, keep: Array) -> tuple[Array, None]:
+        dx = np.multiply(dy, keep, out=memory.like(dy))
+        dx *= self._scale
+        return dx, None
+
+    @property
+    def _scale(self) -> float:
+        """a."""
+        q = 1 - self.rate
+        return 1 / math.sqrt(q + _SATURATED**2 * q * (1 - q))

@@ -1,4 +1,4 @@
-"""Batch normalization (Ioffe & Szegedy 2015) and group normalization (Wu & He 2018)."""
+"""Batch normalization (Ioffe & Szegedy 2015), group (Wu & He 2018) and layer normalization (Ba et al. 2016)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.kernel import Kernel, sum_axes
+from minidl.kernels.kernel import Kernel, normalize_axes, sum_axes
 from minidl.memory import Array, Memory, Shape
 from minidl.threads import division, in_parallel
 
@@ -318,3 +318,97 @@ class GroupNormalization(Kernel):
         mean, variance = ops.mean(parts, averaged, keepdims=True), ops.var(parts, averaged, keepdims=True)
         x_hat = (parts - mean) / ops.sqrt(variance + self.epsilon)
         return ops.reshape(x_hat * ops.reshape(gamma, per_channel) + ops.reshape(beta, per_channel), shape)
+
+
+@dataclass(frozen=True)
+class LayerNormalization(Kernel):
+    """y = γ·x̂ + β, x̂ = (x − μ)/√(σ² + ε), with μ and σ² over `axis` alone.  (Ba et al. 2016, eq. 4)
+
+    σ² is biased and taken in two passes. γ and β have the sizes of x on `axis`, in the order of the axes. With n
+    numbers on `axis` and g = γ·dy: dγ = Σ x̂·dy,  dβ = Σ dy,  dx = (g − Σg/n − x̂·Σ(x̂·g)/n)/√(σ² + ε).
+
+    With `center` False μ is 0, so that σ² is the mean square: x̂ = x/√(Σx²/n + ε), root mean square normalization, and
+    dx loses its middle term.  (Zhang & Sennrich 2019, eq. 4)
+    """
+
+    epsilon: float = 1e-3
+    axis: tuple[int, ...] = (-1,)
+    center: bool = True
+
+    def forward(
+        self, memory: Memory, x: Array, gamma: Array, beta: Array
+    ) -> tuple[Array, tuple[Array, Array, Array]]:
+        rows = self._rows(x)
+        x_hat, y = (memory.empty(rows.shape, np.result_type(x, gamma, beta)) for _ in range(2))
+        std, scale, shift = memory.empty((len(rows), 1), x_hat.dtype), gamma.reshape(-1), beta.reshape(-1)
+
+        def normalize(worker: int, part: slice) -> None:
+            centred, squares = x_hat[part], y[part]
+            np.subtract(rows[part], self._means(rows[part]) if self.center else 0, out=centred)
+            np.sqrt(self._means(np.square(centred, out=squares)) + self.epsilon, out=std[part])
+            centred /= std[part]
+            np.multiply(centred, scale, out=y[part])
+            y[part] += shift
+
+        in_parallel(normalize, len(rows), *division(*rows.shape))
+        return self._array(y, x.shape), (x_hat, std, gamma)
+
+    def backward(
+        self, memory: Memory, dy: Array, saved: tuple[Array, Array, Array]
+    ) -> tuple[Array, Array, Array]:
+        x_hat, std, gamma = saved
+        rows, scale = self._rows(dy), gamma.reshape(-1)
+        dx = memory.empty(rows.shape, np.result_type(rows, x_hat, gamma))
+        grain, threads = division(*rows.shape)
+        room = memory.empty((threads, min(len(rows), grain), rows.shape[1]), dx.dtype)
+        # The shares of dγ and dβ of each piece.
+        sums = memory.empty((2, -(-len(rows) // grain), rows.shape[1]), dx.dtype)
+
+        def differentiate(worker: int, part: slice) -> None:
+            out, g, ones = dx[part], room[worker, : part.stop - part.start], np.ones(part.stop - part.start, dx.dtype)
+            np.multiply(rows[part], x_hat[part], out=out)
+            np.matmul(ones, out, out=sums[0, part.start // grain])
+            np.matmul(ones, rows[part], out=sums[1, part.start // grain])
+            slope = self._means(out, gamma)
+            np.multiply(rows[part], scale, out=g)
+            np.multiply(x_hat[part], slope, out=out)
+            np.subtract(g, out, out=out)
+            if self.center:
+                out -= self._means(rows[part], gamma)
+            out /= std[part]
+
+        in_parallel(differentiate, len(rows), grain, threads)
+        dgamma, dbeta = np.add.reduce(sums, axis=1)
+        return self._array(dx, dy.shape), dgamma.reshape(gamma.shape), dbeta.reshape(gamma.shape)
+
+    def _rows(self, x: Array) -> Array:
+        """x as a matrix, all that is averaged over in a row; a copy only where `axis` is not last."""
+        kept, last = self._axes(x.ndim)
+        features = math.prod(x.shape[a] for a in kept)
+        samples = math.prod(n for a, n in enumerate(x.shape) if a not in kept)
+        return np.moveaxis(x, kept, last).reshape(samples, features)
+
+    def _array(self, rows: Array, shape: Shape) -> Array:
+        """The matrix as an array of this shape."""
+        kept, last = self._axes(len(shape))
+        others = [n for a, n in enumerate(shape) if a not in kept]
+        return np.moveaxis(rows.reshape(*others, *(shape[a] for a in kept)), last, kept)
+
+    def _axes(self, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The axes that are averaged over, and as many at the end."""
+        return normalize_axes(self.axis, ndim), tuple(range(ndim - len(self.axis), ndim))
+
+    def _means(self, rows: Array, weights: Array | None = None) -> Array:
+        """The mean of each row, weighted or not, as a column."""
+        features = rows.shape[1]
+        column = np.ones((features, 1), rows.dtype) if weights is None else weights.reshape(features, 1)
+        means: Array = np.matmul(rows, column) / max(1, features)
+        return means
+
+    def reference(self, ops: Any, x: Any, gamma: Any, beta: Any) -> Any:
+        """The composition that the fused kernel replaces."""
+        averaged = normalize_axes(self.axis, x.ndim)
+        broadcastable = tuple(n if a in averaged else 1 for a, n in enumerate(x.shape))
+        centred = x - ops.mean(x, averaged, keepdims=True) if self.center else x
+        x_hat = centred / ops.sqrt(ops.mean(centred * centred, averaged, keepdims=True) + self.epsilon)
+        return x_hat * ops.reshape(gamma, broadcastable) + ops.reshape(beta, broadcastable)

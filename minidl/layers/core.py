@@ -1,9 +1,10 @@
-"""The layers that every network has: input, dense, and an activation by itself."""
+"""The layers that every network has: input, dense, an activation by itself, and any function as a layer."""
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,3 +164,85 @@ class Activation(SameShape):
         """activation(x)."""
         result: Tensor = self.activation(inputs)
         return result
+
+
+class Identity(Layer):
+    """y = x: a placeholder."""
+
+    def call(self, inputs: Any) -> Any:
+        """The input."""
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The same shape."""
+        return input_shape
+
+
+class Lambda(Layer):
+    """y = function(x, **arguments), any function of tensors that is made of `minidl.ops` and operators.
+
+    Where the function has an argument `training`, it is told. `output_shape`, the sizes without the batch or a function
+    of the whole input shape, is believed; it is found by a trial if it is not given. Weights that the function uses are
+    not the layer's: for these, write a layer of your own.
+
+    A file holds no code, only the function's name, and `load_model(path, custom_objects={"name": function})` hands the
+    function over again. (The name of a `lambda` is "<lambda>": one of its own is better.)
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        output_shape: Any = None,
+        mask: None = None,
+        arguments: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(function, str):
+            handed_over = f"custom_objects={{{function!r}: …}}"
+            raise ArgumentError(f"Lambda: a file has no code, only a name: hand the function over by {handed_over}")
+        if not callable(function):
+            raise ArgumentError(f"Lambda: expected a function, got {function!r}")
+        if mask is not None:
+            raise ArgumentError("Lambda: masks are not supported: leave out mask")
+        self.function = function
+        self.announced_shape = list(output_shape) if isinstance(output_shape, tuple) else output_shape
+        self.mask = None
+        self.keywords = dict(arguments or {})
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """What the function gives."""
+        told = {"training": training} if _has_training(self.function) else {}
+        return self.function(inputs, **self.keywords, **told)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape that was given, or else the one of a trial on zeros."""
+        if self.announced_shape is None:
+            return super().compute_output_shape(input_shape)
+        if callable(self.announced_shape):
+            return self.announced_shape(input_shape)
+        return (input_shape[0], *_sizes(self.announced_shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of `__init__`; of functions their names."""
+        return {name: self.shown(name) for name in self.arguments()}
+
+    def shown(self, name: str) -> Any:
+        """What `repr` shows of an argument; two are kept under other names, which mean something else in a layer."""
+        kept = {"output_shape": "announced_shape", "arguments": "keywords"}
+        value = super().shown(kept.get(name, name))
+        return activations.serialize(value) if name == "function" and hasattr(value, "__name__") else value
+
+    def is_default(self, name: str, value: Any, default: Any) -> bool:
+        """Whether an argument has its default."""
+        if name in ("output_shape", "arguments"):
+            return not value
+        return name != "function" and super().is_default(name, value, default)
+
+
+def _has_training(function: Callable[..., Any]) -> bool:
+    """Whether a function has an argument of that name; `**kwargs` may be meant for others."""
+    try:
+        return "training" in inspect.signature(function).parameters
+    except ValueError:  # what is not written in Python may have no signature
+        return False

@@ -464,9 +464,10 @@ class Layer(Configurable):
         found, of_all = super().arguments(), inspect.signature(Layer).parameters
         for name in cls._rule_arguments():
             found.setdefault(name, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None))
-        # Those that all layers have come last.
-        names = sorted(found, key=lambda name: name in of_all)
-        return {name: found[name] for name in names if name not in ("input_shape", "input_dim")}
+        # Those that all layers have come last; a layer may have one of its own that is called `input_dim`.
+        own = {name: p for name, p in found.items() if of_all.get(name) != p}
+        shared = {name: p for name, p in found.items() if name not in (*own, "input_shape", "input_dim")}
+        return own | shared
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `__init__` as plain values, from which `from_config` makes an equal layer."""

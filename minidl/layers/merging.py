@@ -7,6 +7,7 @@ axes than another, they are added behind its batch axis: (batch, 4) and (batch, 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from minidl import ops
 from minidl.autodiff.tensor import Tensor
+from minidl.checks import flag, integers
 from minidl.errors import AbstractMethodError, ArgumentError, ShapeError
 from minidl.layers.layer import Layer
 from minidl.layers.symbolic import OpenShape
@@ -161,6 +163,57 @@ class Concatenate(_Merging):
         return tuple(result)
 
 
+class Dot(_Merging):
+    """y = Σₖ x₁[…, k, …]·x₂[…, k, …], sample by sample: the products along one axis of each of exactly two tensors.
+
+    `axes` is that axis, or one for each; the batch, axis 0, is none. (batch, …), (batch, …) → (batch, what is left of
+    the first, what is left of the second); (batch, 1) where nothing is left. With `normalize` the vectors along the
+    axes are first given length 1, and y is the cosine of the angle between them.
+    """
+
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        several = integers(self, "axes", axes)
+        if len(several) != (2 if np.iterable(axes) else 1):
+            raise ArgumentError(f"Dot: expected axes to be an integer or two, got {axes!r}")
+        self.axes = several if np.iterable(axes) else several[0]
+        self.normalize = flag(self, "normalize", normalize)
+
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        """The products."""
+        shape = self.compute_output_shape(_shapes_of(inputs))
+        chosen = self._axes(_shapes_of(inputs))
+        a, b = (ops.normalize(x, axis) if self.normalize else x for x, axis in zip(inputs, chosen, strict=True))
+        # Matrices for each sample: (left of the first, summed) and (summed, left of the second).
+        a, b = ops.moveaxis(a, chosen[0], -1), ops.moveaxis(b, chosen[1], 1)
+        batch, length = a.shape[0], a.shape[-1]
+        a = ops.reshape(a, (batch, math.prod(a.shape[1:-1]), length))
+        b = ops.reshape(b, (batch, length, math.prod(b.shape[2:])))
+        return ops.reshape(ops.matmul(a, b), [n for n in shape if n is not None])
+
+    def compute_output_shape(self, input_shape: Any) -> OpenShape:
+        """The batch, and what is left of both shapes."""
+        first, second = self._axes(input_shape)
+        a, b = self.shapes(input_shape, least=2)
+        left = (*a[1:first], *a[first + 1 :], *b[1:second], *b[second + 1 :])
+        return (a[0], *(left or (1,)))
+
+    def _axes(self, input_shape: Any) -> tuple[int, int]:
+        """The axis of each of the two, counted from the front."""
+        shapes, name = self.shapes(input_shape, least=2), f"Dot {self.name!r}"
+        if len(shapes) > 2:
+            raise ArgumentError(f"{name} takes exactly two tensors, got {len(shapes)}")
+        wanted = self.axes if isinstance(self.axes, tuple) else (self.axes, self.axes)
+        for axis, shape in zip(wanted, shapes, strict=True):
+            if not -len(shape) <= axis < len(shape) or axis % len(shape) == 0:
+                raise ShapeError(f"{name}: expected axis {axis} to be one of {shape} after the batch")
+        first, second = (axis % len(shape) for axis, shape in zip(wanted, shapes, strict=True))
+        batches, sizes = {shape[0] for shape in shapes} - {None}, {shapes[0][first], shapes[1][second]} - {None}
+        if len(batches) > 1 or len(sizes) > 1:
+            raise ShapeError(f"{name}: shapes {_listed(shapes)} have different sizes on the axes 0 or {self.axes}")
+        return first, second
+
+
 def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
     """`Add(**kwargs)(inputs)`."""
     return Add(**kwargs)(inputs)
@@ -194,6 +247,11 @@ def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
 def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
     """`Concatenate(axis, **kwargs)(inputs)`."""
     return Concatenate(axis, **kwargs)(inputs)
+
+
+def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
+    """`Dot(axes, **kwargs)(inputs)`."""
+    return Dot(axes, **kwargs)(inputs)
 
 
 def _shapes_of(inputs: Any) -> Any:

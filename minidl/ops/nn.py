@@ -1,9 +1,10 @@
-"""Activations, cross-entropies, batch and group normalization, dropout; the formulas stand in `minidl.kernels`."""
+"""Activations, cross-entropies, normalizations, dropout and noise; the formulas stand in `minidl.kernels`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,22 +12,29 @@ from minidl import kernels, random
 from minidl.autodiff.tensor import (
     Tensor,
     TensorLike,
+    add,
     apply,
     apply_several,
     as_tensor,
     check_axis,
     check_broadcast,
+    divide,
     floating,
+    maximum,
+    multiply,
     perform,
     promote,
 )
 from minidl.checks import number
 from minidl.errors import ArgumentError, DTypeError, ShapeError
-from minidl.memory import Array
+from minidl.memory import Array, Shape
+from minidl.ops.math import sqrt, square
+from minidl.ops.reductions import sum as total
 
 __all__ = [
-    "affine", "batch_normalization", "dropout", "elu", "gelu", "group_normalization", "hard_sigmoid", "leaky_relu",
-    "log_softmax", "mish", "prelu", "relu", "rrelu", "selu", "sigmoid", "sigmoid_crossentropy", "silu", "softmax",
+    "affine", "alpha_dropout", "batch_normalization", "dropout", "elu", "gaussian_dropout", "gaussian_noise", "gelu",
+    "group_normalization", "hard_sigmoid", "layer_normalization", "leaky_relu", "log_softmax", "mish", "normalize",
+    "prelu", "relu", "rms_normalization", "rrelu", "selu", "sigmoid", "sigmoid_crossentropy", "silu", "softmax",
     "softmax_crossentropy", "softplus", "softsign", "sparse_softmax_crossentropy", "standardize", "swish",
 ]  # fmt: skip
 
@@ -227,6 +235,47 @@ def group_normalization(
     return apply(kernels.GroupNormalization(groups, epsilon, channel), x, gamma, beta)
 
 
+def layer_normalization(
+    x: TensorLike,
+    gamma: TensorLike | None = None,
+    beta: TensorLike | None = None,
+    axis: int | Sequence[int] = -1,
+    epsilon: float = 1e-7,
+) -> Tensor:
+    """y = γ(x − μ)/√(σ² + ε) + β with the mean and biased variance over `axis`; γ and β, 1 and 0, have its sizes."""
+    return _normalize_layer("layer_normalization", x, gamma, beta, axis, epsilon, center=True)
+
+
+def rms_normalization(
+    x: TensorLike, scale: TensorLike | None = None, axis: int | Sequence[int] = -1, epsilon: float = 1e-7
+) -> Tensor:
+    """y = γx/√(m + ε) with the mean square m of x over `axis`; γ = `scale`, 1 by default, has the sizes of the axis."""
+    return _normalize_layer("rms_normalization", x, scale, None, axis, epsilon, center=False)
+
+
+def _normalize_layer(
+    name: str, x: TensorLike, gamma: Any, beta: Any, axis: int | Sequence[int], epsilon: float, center: bool
+) -> Tensor:
+    x = floating(x)
+    axes = _kept_axes(name, x, axis)
+    sizes = tuple(x.shape[a] for a in axes)
+    gamma = np.ones(sizes, x.dtype) if gamma is None else gamma
+    beta = np.zeros(sizes, x.dtype) if beta is None else beta
+    x, gamma, beta = promote(x, gamma, beta)
+    _kept_axes(name, x, axis, gamma, beta)
+    return apply(kernels.LayerNormalization(epsilon, axes, center), x, gamma, beta)
+
+
+def normalize(x: TensorLike, axis: int | Sequence[int] = -1, order: int = 2, epsilon: float = 1e-7) -> Tensor:
+    """y = x / max(‖x‖, ε), the norm √Σx² taken over `axis`: vectors of length 1. Only `order` 2 is known."""
+    if order != 2:
+        raise ArgumentError(f"normalize: expected order=2, the Euclidean norm, got {order!r}")
+    x = floating(x)
+    axes = _kept_axes("normalize", x, axis)
+    # The maximum is taken of the squares: at 0 the root has no derivative.
+    return divide(x, sqrt(maximum(total(square(x), axes, keepdims=True), epsilon**2)))
+
+
 def _kept_axes(name: str, x: Tensor, axis: int | Sequence[int], *parameters: Tensor) -> tuple[int, ...]:
     """The axes that have statistics of their own, if all parameters have the sizes of x on them."""
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
@@ -253,13 +302,55 @@ def dropout(
     if not 0 <= rate < 1:
         raise ArgumentError(f"dropout: expected 0 ≤ rate < 1, got {rate}")
     x = floating(x)
-    shape = x.shape if noise_shape is None else tuple(x.shape[a] if n is None else n for a, n in enumerate(noise_shape))
-    if len(shape) != x.ndim or any(n not in (1, m) for n, m in zip(shape, x.shape, strict=True)):
-        raise ShapeError(f"dropout: noise_shape {noise_shape} does not broadcast to {x.shape}")
+    shape = _noise_shape("dropout", x, noise_shape)
     if rate == 0:
         return as_tensor(x)
     u = apply(kernels.RandomUniform(_generator(seed), shape=shape), x.detach())
     return apply(kernels.Dropout(rate), x, u)
+
+
+def alpha_dropout(
+    x: TensorLike,
+    rate: float,
+    noise_shape: Sequence[int | None] | None = None,
+    seed: int | np.random.Generator | None = None,
+) -> Tensor:
+    """y = a·x + b with probability 1 − rate, else a·α′ + b: dropout that keeps mean 0 and variance 1.
+
+    α′ ≈ −1.7581 is where SELU saturates. `noise_shape` and `seed` are those of `dropout`.
+    """
+    if not 0 <= rate < 1:
+        raise ArgumentError(f"alpha_dropout: expected 0 ≤ rate < 1, got {rate}")
+    x = floating(x)
+    shape = _noise_shape("alpha_dropout", x, noise_shape)
+    if rate == 0:
+        return as_tensor(x)
+    u = apply(kernels.RandomUniform(_generator(seed), shape=shape), x.detach())
+    return apply(kernels.AlphaDropout(rate), x, u)
+
+
+def gaussian_dropout(x: TensorLike, rate: float, seed: int | np.random.Generator | None = None) -> Tensor:
+    """y = x·ξ with ξ ~ N(1, rate/(1 − rate)) for each element: noise of the mean and variance that dropout has."""
+    if not 0 <= rate < 1:
+        raise ArgumentError(f"gaussian_dropout: expected 0 ≤ rate < 1, got {rate}")
+    x = floating(x)
+    noise = kernels.RandomNormal(_generator(seed), mean=1.0, stddev=math.sqrt(rate / (1 - rate)))
+    return as_tensor(x) if rate == 0 else multiply(x, apply(noise, x.detach()))
+
+
+def gaussian_noise(x: TensorLike, stddev: float, seed: int | np.random.Generator | None = None) -> Tensor:
+    """y = x + ξ with ξ ~ N(0, stddev²) for each element."""
+    x = floating(x)
+    noise = kernels.RandomNormal(_generator(seed), stddev=number("gaussian_noise", "stddev", stddev, "≥ 0"))
+    return as_tensor(x) if stddev == 0 else add(x, apply(noise, x.detach()))
+
+
+def _noise_shape(name: str, x: Tensor, noise_shape: Sequence[int | None] | None) -> Shape:
+    """How many numbers are drawn along each axis of x: as many as it has elements, or 1."""
+    shape = x.shape if noise_shape is None else tuple(x.shape[a] if n is None else n for a, n in enumerate(noise_shape))
+    if len(shape) != x.ndim or any(n not in (1, m) for n, m in zip(shape, x.shape, strict=True)):
+        raise ShapeError(f"{name}: noise_shape {noise_shape} does not broadcast to {x.shape}")
+    return shape
 
 
 def _generator(seed: int | np.random.Generator | None) -> np.random.Generator:

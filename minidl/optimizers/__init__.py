@@ -11,23 +11,26 @@ from typing import Any, overload
 
 from minidl.errors import ArgumentError
 from minidl.optimizers import legacy, schedules
+from minidl.optimizers.adadelta import Adadelta
 from minidl.optimizers.adagrad import Adagrad
 from minidl.optimizers.adam import Adam
 from minidl.optimizers.adamax import Adamax
 from minidl.optimizers.adamw import AdamW
 from minidl.optimizers.configs import class_and_config, described
+from minidl.optimizers.lion import Lion
 from minidl.optimizers.nadam import Nadam
 from minidl.optimizers.optimizer import Optimizer
 from minidl.optimizers.rmsprop import RMSprop
 from minidl.optimizers.sgd import SGD
 
 __all__ = [
-    "SGD", "Adagrad", "Adam", "AdamW", "Adamax", "Nadam", "Optimizer", "RMSprop",
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "Optimizer", "RMSprop",
     "deserialize", "get", "legacy", "schedules", "serialize",
 ]  # fmt: skip
 
 _BY_NAME: dict[str, type[Optimizer]] = {
     "sgd": SGD, "adagrad": Adagrad, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW, "adamax": Adamax, "nadam": Nadam,
+    "adadelta": Adadelta, "lion": Lion,
 }  # fmt: skip
 
 

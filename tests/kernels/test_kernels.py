@@ -613,18 +613,53 @@ def group_normalization(x, gamma, beta, groups, epsilon, axis):
 
 
 @st.composite
-def drops(draw):
+def rows_to_normalize(draw):
+    """Any axes to normalize over, at least one; without centring also numbers that are all alike."""
+    shape = draw(shapes(min_dims=1))
+    axis = draw(kept_axes(len(shape)).filter(len))
+    center = draw(st.booleans())
+    parameters = arrays(tuple(shape[a] for a in axis))
+    kernel = LayerNormalization(draw(st.sampled_from([0.01, 0.2])), axis, center)
+    return kernel, (draw((distinct if center else arrays)(shape)), draw(parameters), draw(parameters))
+
+
+def layer_normalization(x, gamma, beta, epsilon, axis, center):
+    """Mean, or 0, and mean squared distance from it for each position on the other axes."""
+    y = np.empty(x.shape)
+    others = [a for a in range(x.ndim) if a not in {b % x.ndim for b in axis}]
+    for position in np.ndindex(*(x.shape[a] for a in others)):
+        at = dict(zip(others, position, strict=True))
+        here = tuple(at.get(a, slice(None)) for a in range(x.ndim))
+        elements = x[here].ravel().tolist()
+        if elements:
+            mean = statistics.fmean(elements) if center else 0.0
+            square = statistics.fmean([(element - mean) ** 2 for element in elements])
+            y[here] = gamma * (x[here] - mean) / math.sqrt(square + epsilon) + beta
+    return y
+
+
+@st.composite
+def drops(draw, kernel):
     """x, and noise of its shape or of size 1 on some of its axes."""
     shape = draw(shapes())
     noise = tuple(draw(st.sampled_from([1, n])) for n in shape)
-    return Dropout(0.4), (draw(arrays(shape)), draw(arrays(noise, low=0, high=1, away_from=[0.4])))
+    return kernel(0.4), (draw(arrays(shape)), draw(arrays(noise, low=0, high=1, away_from=[0.4])))
+
+
+def alpha_dropout(x, u, rate):
+    """With the numbers of Klambauer et al. 2017: α′ = −1.7581, a and b as they are for a rate of 0.4."""
+    alpha = -1.0507009873554805 * 1.6732632423543772
+    a = (0.6 + alpha**2 * 0.6 * 0.4) ** -0.5
+    return a * (x if u >= rate else alpha) - a * 0.4 * alpha
 
 
 NORMALIZATION_AND_NOISE = [
     Row(BatchNormalization, batches(), batch_normalization),
     Row(Standardization, standardizations(), standardize),
     Row(GroupNormalization, groupings(), group_normalization),
-    Row(Dropout, drops(), each(lambda x, u, rate: x / (1 - rate) if u >= rate else 0.0), wrt=(0,)),
+    Row(LayerNormalization, rows_to_normalize(), layer_normalization),
+    Row(Dropout, drops(Dropout), each(lambda x, u, rate: x / (1 - rate) if u >= rate else 0.0), wrt=(0,)),
+    Row(AlphaDropout, drops(AlphaDropout), each(alpha_dropout), wrt=(0,)),
 ]
 
 # ---- Convolutions --------------------------------------------------------------------------------------------------
@@ -920,5 +955,6 @@ def test_kernel_without_derivative(row):
 
 def test_no_kernel_is_missing_from_the_tables():
     # What is drawn at random is in test_noise.py, which measures its distribution.
-    listed = {row.kernel.__name__ for row in TABLE + WITHOUT_DERIVATIVE} | {"Kernel", "Drawn", "RandomUniform"}
+    drawn = {"Drawn", "RandomNormal", "RandomUniform"}
+    listed = {row.kernel.__name__ for row in TABLE + WITHOUT_DERIVATIVE} | {"Kernel"} | drawn
     assert listed == set(kernels.__all__)

@@ -1,14 +1,16 @@
-"""Dense, Activation and Input."""
+"""Dense, Activation, Input, Lambda and Identity."""
 
 import re
 
 import numpy as np
 import pytest
 
-from minidl import activations, ops
-from minidl.errors import ArgumentError, ShapeError, UnknownNameError
-from minidl.layers import Activation, Dense, Input, InputLayer, LeakyReLU, PReLU
+from minidl import Model, Sequential, Tensor, activations, ops
+from minidl.autodiff import gradcheck
+from minidl.errors import ArgumentError, DataFileError, ShapeError, UnknownNameError
+from minidl.layers import Activation, Dense, Identity, Input, InputLayer, Lambda, LeakyReLU, PReLU
 from minidl.layers.symbolic import KerasTensor
+from minidl.models import load_model
 from minidl.random import set_random_seed
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
@@ -225,3 +227,68 @@ class TestInput:
         assert layer(np.ones((2, 3), "uint8")).dtype == "uint8"
         # Fractions are not cut to fit.
         np.testing.assert_array_equal(layer(X), X)
+
+
+def doubled(x, factor=2.0):
+    """A function that a file can name."""
+    return x * factor
+
+
+class TestLambda:
+    def test_is_its_function(self):
+        np.testing.assert_array_equal(Lambda(lambda x: ops.square(x) + 1)(np.array([[1.0, 2.0]])), [[2, 5]])
+        np.testing.assert_array_equal(Lambda(doubled, arguments={"factor": 3})(np.ones((1, 2))), [[3, 3]])
+
+    def test_tells_the_function_whether_it_trains(self):
+        layer = Lambda(lambda x, training=False: x if training else -x)
+        assert layer(np.ones(1), training=True).tolist() == [1]
+        assert layer(np.ones(1)).tolist() == [-1]
+
+    def test_tells_nothing_to_others(self):
+        assert Lambda(lambda x, **others: x + len(others))(np.ones(1), training=True).tolist() == [1]
+        assert Lambda(np.negative)(np.ones(1), training=True).tolist() == [-1]
+
+    def test_in_a_model(self):
+        x = Input((4, 3))
+        model = Model([x], Lambda(lambda x: ops.mean(x, axis=1))(x))
+        assert model.output_shape == (None, 3)
+        np.testing.assert_array_equal(model(np.ones((2, 4, 3))), np.ones((2, 3)))
+
+    def test_of_several_inputs(self):
+        a, b = Input((2,)), Input((2,))
+        model = Model([a, b], Lambda(lambda xs: xs[0] - xs[1])([a, b]))
+        assert model([np.ones((1, 2)), np.ones((1, 2))]).tolist() == [[0, 0]]
+
+    @pytest.mark.parametrize("shape", [(3,), lambda shape: (shape[0], 3)])
+    def test_a_shape_that_is_given_is_believed(self, shape):
+        assert Lambda(doubled, output_shape=shape).compute_output_shape((None, 4, 3)) == (None, 3)
+
+    def test_gradients(self):
+        gradcheck(Lambda(lambda x: ops.exp(x) * x, dtype="float64"), np.array([[0.5, -1.0]]))
+
+    def test_a_file_names_the_function_and_has_no_code(self, tmp_path):
+        model = Sequential([Input((2,)), Lambda(doubled, arguments={"factor": 3.0}), Dense(1)])
+        model.save(tmp_path / "model.minidl")
+        x = np.ones((1, 2), "float32")
+        again = load_model(tmp_path / "model.minidl", custom_objects={"doubled": doubled})
+        np.testing.assert_array_equal(again(x), model(x))
+        with pytest.raises(DataFileError, match="a file has no code, only a name: hand the function over"):
+            load_model(tmp_path / "model.minidl")
+
+    def test_repr_and_configuration_name_the_function(self):
+        layer = Lambda(doubled, name="twice")
+        assert repr(layer).endswith("doubled', name='twice')")
+        assert layer.get_config()["arguments"] == {}
+        assert Lambda(np.tanh, name="t").get_config()["function"] == "numpy.tanh"
+
+    def test_arguments(self):
+        with pytest.raises(ArgumentError, match="Lambda: expected a function, got 3"):
+            Lambda(3)
+        with pytest.raises(ArgumentError, match="Lambda: masks are not supported"):
+            Lambda(doubled, mask=doubled)
+
+
+def test_identity_gives_what_it_is_given():
+    xs = [Tensor(np.ones((2, 3)), "float32"), Tensor(np.zeros(2), "float32")]
+    assert all(a is b for a, b in zip(Identity()(xs), xs, strict=True))
+    assert Identity().compute_output_shape((None, 3)) == (None, 3)

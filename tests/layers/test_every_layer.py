@@ -20,6 +20,9 @@ TABLE = [
     ("Activation", {"activation": "softplus"}, (3, 4), []),
     ("Activation", {"activation": "softmax"}, (3, 4), []),
     ("ActivityRegularization", {"l1": 0.5, "l2": 0.25}, (3, 4), []),
+    ("AlphaDropout", {"rate": 0.3, "seed": 3}, (4, 5), []),
+    ("AlphaDropout", {"rate": 0.3, "noise_shape": [None, 1, 3], "seed": 3}, (4, 2, 3), []),
+    ("AlphaDropout", {"rate": 0.0}, (2, 3), []),
     ("AveragePooling1D", {}, (2, 5, 3), []),
     ("AveragePooling1D", {"pool_size": 3, "padding": "same", "data_format": "channels_first"}, (2, 3, 5), []),
     ("AveragePooling2D", {"pool_size": [2, 3], "strides": [1, 2]}, (2, 4, 5, 2), []),
@@ -65,6 +68,10 @@ TABLE = [
     ("ELU", {"alpha": 0.5}, (3, 4), [0]),
     ("Flatten", {}, (2, 3, 4), []),
     ("Flatten", {}, (5,), []),
+    ("GaussianDropout", {"rate": 0.3, "seed": 3}, (4, 5), []),
+    ("GaussianDropout", {"rate": 0.0}, (2, 3), []),
+    ("GaussianNoise", {"stddev": 0.5, "seed": 3}, (4, 5), []),
+    ("GaussianNoise", {"stddev": 0.0}, (2, 3), []),
     ("GlobalAveragePooling1D", {}, (2, 4, 3), []),
     ("GlobalAveragePooling2D", {"data_format": "channels_first", "keepdims": True}, (2, 3, 2, 4), []),
     ("GlobalMaxPooling1D", {"keepdims": True}, (2, 4, 3), []),
@@ -72,7 +79,12 @@ TABLE = [
     ("GroupNormalization", {"groups": 2}, (2, 3, 4), []),
     ("GroupNormalization", {"groups": -1, "axis": 1, "epsilon": 0.1, "center": False}, (2, 3, 4), []),
     ("GroupNormalization", {"groups": 1, "scale": False}, (2, 3, 2, 4), []),
+    ("Identity", {}, (2, 3), []),
     ("InputLayer", {"shape": (None, 4)}, (2, 3, 4), []),
+    ("LayerNormalization", {}, (3, 4), []),
+    ("LayerNormalization", {"axis": [1, -1], "epsilon": 0.1, "center": False}, (2, 3, 2, 4), []),
+    ("LayerNormalization", {"axis": 1, "scale": False}, (2, 3, 4), []),
+    ("LayerNormalization", {"axis": 1, "rms_scaling": True}, (2, 3, 4), []),
     ("LeakyReLU", {}, (3, 4), [0]),
     ("LeakyReLU", {"negative_slope": 0.01}, (3, 4), [0]),
     ("MaxPooling1D", {}, (2, 5, 3), []),
@@ -83,10 +95,14 @@ TABLE = [
     ("Normalization", {"axis": None, "mean": 3.0, "variance": 4.0}, (3, 4), []),
     ("Normalization", {"mean": [1.0, 2.0], "variance": [4.0, 0.5]}, (3, 4, 2), []),
     ("Normalization", {"mean": 3.0, "variance": [4.0, 0.5], "invert": True}, (3, 2), []),
+    ("Normalization", {"axis": 1, "mean": [1.0, 2.0], "variance": 4.0}, (3, 2, 4), []),
+    ("Normalization", {"axis": [1, -1], "mean": [[1.0, 2.0]], "variance": [4.0, 0.5]}, (3, 1, 4, 2), []),
     ("PReLU", {}, (3, 4), [0]),
     ("PReLU", {"shared_axes": [1, 2], "alpha_initializer": "ones"}, (2, 3, 4, 2), [0]),
     ("PReLU", {"alpha_regularizer": L2, "alpha_constraint": NON_NEG}, (3, 4), [0]),
     ("Permute", {"dims": [3, 1, 2]}, (2, 3, 4, 5), []),
+    ("RMSNormalization", {}, (3, 4), []),
+    ("RMSNormalization", {"axis": [1, -1], "epsilon": 0.1}, (2, 3, 2, 4), []),
     ("ReLU", {}, (3, 4), [0]),
     ("ReLU", {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.5}, (3, 4), [0.5, 1]),
     ("RReLU", {"seed": 3}, (3, 4), [0]),
@@ -134,6 +150,11 @@ TABLE = [
     ("SeparableConv2D", {"filters": 2, "kernel_size": [2, 2], "depth_multiplier": 2}, (2, 3, 3, 2), []),
     ("Softmax", {}, (3, 4), []),
     ("Softmax", {"axis": [1, 2]}, (2, 3, 4), []),
+    ("SpatialDropout1D", {"rate": 0.4, "seed": 3}, (4, 2, 3), []),
+    ("SpatialDropout2D", {"rate": 0.4, "seed": 3}, (4, 2, 2, 3), []),
+    ("SpatialDropout2D", {"rate": 0.4, "data_format": "channels_first", "seed": 3}, (4, 3, 2, 2), []),
+    ("UnitNormalization", {}, (3, 4), []),
+    ("UnitNormalization", {"axis": [1, -1]}, (2, 3, 2, 4), []),
     ("UpSampling1D", {"size": 3}, (2, 4, 3), []),
     ("UpSampling2D", {"size": [2, 3]}, (2, 3, 2, 4), []),
     ("UpSampling2D", {"interpolation": "bilinear", "data_format": "channels_first"}, (2, 3, 4, 2), []),
@@ -171,9 +192,9 @@ def draw(shape, kinks=(), dtype="float64"):
 def test_the_table_lists_every_public_layer():
     classes = [getattr(layers, name) for name in layers.__all__]
     public = {kind.__name__ for kind in classes if isinstance(kind, type) and issubclass(kind, Layer)}
-    # Those that merge several inputs have a table of their own.
+    # Those that merge several inputs have a table of their own; one takes integers, one a function.
     merging = {kind for kind in public if getattr(layers, kind).__module__ == "minidl.layers.merging"}
-    assert public - {"Layer"} - merging == {name for name, *_ in TABLE}
+    assert public - {"Layer", "Embedding", "Lambda"} - merging == {name for name, *_ in TABLE}
 
 
 @every_layer
@@ -262,7 +283,7 @@ def test_survives_its_configuration_as_json(name, arguments, shape, kinks):
 def test_its_repr_makes_it_again(name, arguments, shape, kinks):
     layer = getattr(layers, name)(**{k: v for k, v in arguments.items() if k != "trainable"})
     assert repr(layer).endswith(f"name={layer.name!r})")
-    assert eval(repr(layer), {**vars(layers), **vars(initializers), **RULES}).get_config() == layer.get_config()
+    assert eval(repr(layer), {**vars(initializers), **vars(layers), **RULES}).get_config() == layer.get_config()
 
 
 @every_layer

@@ -8,9 +8,16 @@ import pytest
 from minidl import Input, Model, grad, layers, ops
 from minidl.autodiff import gradcheck
 from minidl.errors import ArgumentError, ShapeError
-from minidl.layers import Add, Average, Concatenate, Subtract
+from minidl.layers import Add, Average, Concatenate, Dot, Subtract
 
 RNG = np.random.default_rng(0)
+
+
+def cosines(xs):
+    """Of the angles between the columns of the first and the rows of the second."""
+    a, b = (x / np.linalg.norm(x, axis=axis, keepdims=True) for x, axis in zip(xs, (1, -1), strict=True))
+    return np.einsum("bkj,bik->bji", a, b)
+
 
 # Each with what NumPy says, and shapes of inputs.
 TABLE = [
@@ -26,6 +33,10 @@ TABLE = [
     ("Concatenate", {}, lambda xs: np.concatenate(xs, axis=-1), [(2, 3), (2, 1), (2, 4)]),
     ("Concatenate", {"axis": 1}, lambda xs: np.concatenate(xs, axis=1), [(2, 3, 2), (2, 1, 2)]),
     ("Concatenate", {"axis": 0}, lambda xs: xs[0], [(2, 3)]),
+    ("Dot", {"axes": 1}, lambda xs: np.sum(xs[0] * xs[1], axis=1, keepdims=True), [(2, 3), (2, 3)]),
+    ("Dot", {"axes": -1}, lambda xs: np.einsum("bijk,blk->bijl", *xs), [(2, 3, 1, 4), (2, 5, 4)]),
+    ("Dot", {"axes": [1, 2]}, lambda xs: np.einsum("bkj,bik->bji", *xs), [(2, 3, 5), (2, 4, 3)]),
+    ("Dot", {"axes": [1, -1], "normalize": True}, cosines, [(2, 3, 5), (2, 4, 3)]),
 ]
 every_layer = pytest.mark.parametrize(
     ("name", "arguments", "reference", "shapes"), TABLE, ids=[f"{name}-{k}" for k, (name, *_) in enumerate(TABLE)]
@@ -42,7 +53,8 @@ def test_the_table_lists_every_merging_layer():
 def test_is_the_reference(name, arguments, reference, shapes):
     xs = [RNG.normal(size=shape) for shape in shapes]
     layer = getattr(layers, name)(**arguments, dtype="float64")
-    np.testing.assert_allclose(layer(xs), reference(xs), rtol=1e-15)
+    # Sums of three or four products may be added in another order.
+    np.testing.assert_allclose(layer(xs), reference(xs), rtol=1e-15, atol=1e-15 if name == "Dot" else 0)
 
 
 @every_layer
@@ -77,8 +89,8 @@ def test_in_a_model_for_any_number_of_samples(name, arguments, reference, shapes
     model = Model(inputs, getattr(layers, name)(**arguments)(inputs))
     for batch in (1, 5):
         xs = [RNG.normal(size=(batch, *shape[1:])).astype("float32") for shape in shapes]
-        np.testing.assert_allclose(model(xs), reference(xs), rtol=1e-6)
-    assert model.output_shape == (None, *reference([np.zeros(shape) for shape in shapes]).shape[1:])
+        np.testing.assert_allclose(model(xs), reference(xs), rtol=1e-6, atol=1e-6 if name == "Dot" else 0)
+    assert model.output_shape == (None, *reference([np.ones(shape) for shape in shapes]).shape[1:])
 
 
 @every_layer
@@ -144,3 +156,32 @@ class TestErrors:
     def test_an_axis_is_an_integer(self, axis):
         with pytest.raises(ArgumentError, match="Concatenate: expected axis to be an integer, got"):
             Concatenate(axis)
+
+    @pytest.mark.parametrize("axes", [1.5, (1,), (1, 2, 3), "last"])
+    def test_the_axes_of_a_dot_product_are_one_or_two(self, axes):
+        with pytest.raises(ArgumentError, match=r"Dot: (expected axes to be|axes must be) an integer or"):
+            Dot(axes)
+
+    @pytest.mark.parametrize(
+        ("axes", "shapes", "message"),
+        [
+            (0, [(2, 3), (2, 3)], r"Dot 'm': expected axis 0 to be one of \(None, 3\) after the batch"),
+            (2, [(2, 3), (2, 3)], r"Dot 'm': expected axis 2 to be one of \(None, 3\) after the batch"),
+            (1, [(2, 3), (2, 4)], r"Dot 'm': shapes \(None, 3\), \(None, 4\) have different sizes on the axes 0 or 1"),
+            ((1, 2), [(2, 3), (2, 3, 4)], r"have different sizes on the axes 0 or \(1, 2\)"),
+        ],
+    )
+    def test_dot_products_that_do_not_exist(self, axes, shapes, message):
+        with pytest.raises(ShapeError, match=message):
+            Dot(axes, name="m")([np.ones(shape) for shape in shapes])
+
+    def test_dot_products_of_other_batches(self):
+        with pytest.raises(ShapeError, match="different sizes on the axes 0 or 1"):
+            Dot(1, name="m")([np.ones((2, 3)), np.ones((1, 3))])
+
+    def test_a_dot_product_of_three(self):
+        with pytest.raises(ArgumentError, match="Dot 'm' takes exactly two tensors, got 3"):
+            Dot(1, name="m")([np.ones((2, 3))] * 3)
+
+    def test_vectors_of_zeros_have_the_cosine_0(self):
+        assert Dot(1, normalize=True)([np.zeros((2, 3)), np.ones((2, 3))]).tolist() == [[0.0], [0.0]]

@@ -25,12 +25,14 @@ def test_are_counted_by_class():
 def test_every_public_layer_starts_with_the_name_of_its_class():
     arguments = {
         "Dense": {"units": 1},
-        "Dropout": {"rate": 0.5},
+        **{kind: {"rate": 0.5} for kind in layers.__all__ if "Dropout" in kind},
+        "Lambda": {"function": abs},
         "Reshape": {"target_shape": (1,)},
         "Activation": {"activation": "relu"},
         "InputLayer": {"shape": (1,)},
         "Normalization": {"mean": 0.0, "variance": 1.0},
         "Permute": {"dims": (1,)},
+        "RandomZoom": {"height_factor": 0.5},
     }
     kinds = [k for k in map(vars(layers).get, layers.__all__) if isinstance(k, type) and issubclass(k, layers.Layer)]
     # Some have a second name.

@@ -9,9 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minidl as keras
 from minidl.autodiff import vjp
 from minidl.errors import ArgumentError, ShapeError
-from minidl.layers import BatchNormalization, GroupNormalization
+from minidl.layers import (
+    BatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
 
 with np.load(Path(__file__).parents[1] / "golden" / "batch_normalization.npz") as file:
     GOLDEN = dict(file)
@@ -307,3 +314,92 @@ class TestGroupNormalization:
     def test_one_axis(self):
         with pytest.raises(ArgumentError, match=r"GroupNormalization: axis must be one axis, got \(1, 2\)"):
             GroupNormalization(1, axis=(1, 2))
+
+
+class TestRenormalization:
+    """Beside Keras it stands in test_more_golden.py."""
+
+    def test_begins_as_plain_normalization_of_data_like_its_averages(self):
+        """With μ = 0 and σ = 1, what r and d make of a batch is the input itself, as at inference."""
+        layer = BatchNormalization(renorm=True, epsilon=0.0)
+        np.testing.assert_allclose(layer(X, training=True), X, rtol=1e-5, atol=1e-5)
+
+    def test_without_freedom_it_is_batch_normalization(self):
+        layer = BatchNormalization(renorm=True, renorm_clipping={"rmin": 1, "rmax": 1, "dmax": 0})
+        np.testing.assert_allclose(layer(X, training=True), BatchNormalization()(X, training=True), rtol=1e-6)
+
+    def test_an_empty_batch_leaves_the_averages(self):
+        layer = BatchNormalization(renorm=True)
+        layer(X, training=True)
+        before = layer.get_weights()
+        layer(X[:0], training=True)
+        for w, value in zip(layer.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(w, value)
+
+    def test_starts_from_the_initializers_of_the_averages(self):
+        four = keras.initializers.Constant(4)
+        layer = BatchNormalization(renorm=True, moving_mean_initializer="ones", moving_variance_initializer=four)
+        layer.build((None, 2))
+        assert [w.data[0] for w in layer.non_trainable_variables] == [1, 4, 2, 1, 2]
+
+    def test_is_in_the_configuration(self):
+        layer = BatchNormalization(renorm=True, renorm_clipping={"dmax": 5}, renorm_momentum=0.9)
+        config = json.loads(json.dumps(layer.get_config()))
+        assert (config["renorm"], config["renorm_clipping"], config["renorm_momentum"]) == (True, {"dmax": 5}, 0.9)
+        assert BatchNormalization.from_config(config).get_config() == config
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"renorm_clipping": {"max": 1}}, "Unknown limit in renorm_clipping of BatchNormalization 'max'"),
+            ({"renorm_clipping": {"rmin": 2, "rmax": 1}}, "BatchNormalization: expected rmin ≤ rmax"),
+            ({"renorm_clipping": {"dmax": -1}}, r"renorm_clipping\['dmax'\] must be a number ≥ 0, got -1"),
+            ({"renorm_momentum": 2}, "renorm_momentum must be a number in"),
+            ({"renorm": 1}, "renorm must be True or False, got 1"),
+            ({"synchronized": True}, "synchronized=True is for several devices, and there is one"),
+        ],
+    )
+    def test_arguments(self, arguments, message):
+        with pytest.raises(ArgumentError, match=message):
+            BatchNormalization(**arguments)
+
+    def test_masks_are_refused(self):
+        with pytest.raises(ArgumentError, match="'n': masks are not supported: every element counts"):
+            BatchNormalization(name="n")(X, mask=np.ones(6, bool))
+
+
+class TestNormalizationOfSamples:
+    """LayerNormalization, RMSNormalization, UnitNormalization; beside Keras they stand in test_more_golden.py."""
+
+    def test_rows_get_mean_0_and_variance_1(self):
+        y = LayerNormalization(epsilon=0.0)(X).numpy()
+        np.testing.assert_allclose(y.mean(1), 0, atol=1e-6)
+        np.testing.assert_allclose(y.std(1), 1, rtol=1e-5)
+
+    def test_far_from_zero(self):
+        """Two passes: E[x²] − E[x]² would give nonsense in float32."""
+        x = (1000 + X / 10).astype("float32")
+        exact = x.astype("float64")
+        expected = (exact - exact.mean(1, keepdims=True)) / exact.std(1, keepdims=True)
+        np.testing.assert_allclose(LayerNormalization(epsilon=0.0)(x), expected, rtol=1e-2, atol=1e-3)
+
+    def test_the_mean_square_becomes_1(self):
+        y = RMSNormalization(epsilon=0.0)(X).numpy()
+        np.testing.assert_allclose((y**2).mean(1), 1, rtol=1e-5)
+        np.testing.assert_allclose(y / X, (y / X)[:, :1] * np.ones(4), rtol=1e-5)
+
+    def test_vectors_get_length_1_but_for_zeros(self):
+        x = np.concatenate([X, np.zeros((1, 4), "float32")])
+        np.testing.assert_allclose(np.linalg.norm(UnitNormalization()(x), axis=1), [1] * 6 + [0], rtol=1e-6)
+
+    @pytest.mark.parametrize("kind", [LayerNormalization, RMSNormalization])
+    def test_wants_the_sizes_it_was_built_for(self, kind):
+        layer = kind(name="n")
+        layer(X)
+        with pytest.raises(ShapeError, match=r"'n' was built for sizes \(4,\) on axis -1 but got \(2, 3\)"):
+            layer(np.ones((2, 3)))
+
+    @pytest.mark.parametrize("kind", [LayerNormalization, RMSNormalization, UnitNormalization])
+    def test_wants_axes_that_exist(self, kind):
+        with pytest.raises(ShapeError, match=r"'n': expected axes of \(.*, 4\), each once, got axis=\(1, -1\)"):
+            kind((1, -1), name="n")(X)

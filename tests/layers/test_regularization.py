@@ -1,11 +1,19 @@
-"""Dropout: what it does in training, and that it does nothing else."""
+"""Dropout of all kinds, and noise: what they do in training, and that they do nothing else."""
 
 import numpy as np
 import pytest
 
 from minidl.autodiff import grad
 from minidl.errors import ArgumentError, ShapeError
-from minidl.layers import Dense, Dropout
+from minidl.layers import (
+    AlphaDropout,
+    Dense,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 from minidl.ops import sum as total
 from minidl.random import set_random_seed
 
@@ -101,3 +109,104 @@ def test_has_no_weights():
     layer(ONES, training=True)
     assert layer.weights == []
     assert layer.count_params() == 0
+
+
+KINDS = [Dropout, AlphaDropout, GaussianDropout, SpatialDropout1D, SpatialDropout2D]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestEveryKind:
+    def input(self, kind):
+        return np.ones((2, 3, 4, 5)[: 3 if kind is SpatialDropout1D else 4], "float32")
+
+    def test_is_the_identity_at_inference_and_new_at_each_call(self, kind):
+        layer, x = kind(0.5, seed=1), self.input(kind)
+        np.testing.assert_array_equal(layer(x), x)
+        first, second = (layer(x, training=True).numpy() for _ in range(2))
+        assert (first != second).any()
+        np.testing.assert_array_equal(kind(0.5, seed=1)(x, training=True), first)
+
+    def test_rate_0_does_nothing(self, kind):
+        np.testing.assert_array_equal(kind(0)(self.input(kind), training=True), self.input(kind))
+
+    @pytest.mark.parametrize("rate", [-0.1, 1, np.nan, "half"])
+    def test_the_rate_is_at_least_0_and_below_1(self, kind, rate):
+        with pytest.raises(ArgumentError, match=rf"{kind.__name__}: rate must be a number in \[0, 1\), got"):
+            kind(rate)
+
+
+class TestAlphaDropout:
+    @pytest.mark.parametrize("rate", [0.05, 0.1, 0.5, 0.9])
+    def test_keeps_mean_0_and_variance_1(self, rate):
+        """Of 400,000 numbers: the mean has a standard error of 0.0016, the variance one of at most about 0.006.
+
+        (The kurtosis is largest for the rate 0.9, where few elements are far away from the many that are saturated.)
+        """
+        x = np.random.default_rng(3).standard_normal(400_000)
+        y = AlphaDropout(rate, seed=4, dtype="float64")(x, training=True).numpy()
+        assert abs(y.mean()) < 4 * 0.0016
+        assert abs(y.var() - 1) < 4 * 0.006
+
+    def test_keeps_them_through_twenty_layers_of_selu(self):
+        """What alpha dropout is for: dropout of the usual kind lets the variance grow layer by layer."""
+
+        def spread(kind):
+            set_random_seed(1)
+            x = np.random.default_rng(5).standard_normal((500, 200)).astype("float32")
+            for _ in range(20):
+                x = Dense(200, activation="selu", kernel_initializer="lecun_normal")(kind(0.2)(x, training=True))
+            return x.numpy().mean(), x.numpy().std()
+
+        mean, deviation = spread(AlphaDropout)
+        assert abs(mean) < 0.05
+        assert 0.95 < deviation < 1.05
+        assert spread(Dropout)[1] > 1.4
+
+    def test_what_is_dropped_is_saturated(self):
+        y = AlphaDropout(0.5, seed=0, dtype="float64")(np.zeros(1000), training=True).numpy()
+        a = (0.5 * (1 + 0.5 * 1.7580993408473766**2)) ** -0.5
+        np.testing.assert_allclose(np.unique(y), [a * 1.7580993408473766 * (0.5 - 1), a * 1.7580993408473766 * 0.5])
+
+
+class TestGaussian:
+    @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+    def test_dropout_has_the_mean_and_variance_of_dropout(self, rate):
+        y, dropped = (kind(rate, seed=1)(2 * ONES, training=True).numpy() for kind in (GaussianDropout, Dropout))
+        # 60,000 draws.
+        assert y.mean() == pytest.approx(2, abs=0.05)
+        assert y.std() == pytest.approx(2 * np.sqrt(rate / (1 - rate)), rel=0.02)
+        assert dropped.std() == pytest.approx(y.std(), rel=0.02)
+
+    def test_noise_is_added(self):
+        noise = GaussianNoise(0.3, seed=1)(ONES, training=True).numpy() - ONES
+        assert noise.mean() == pytest.approx(0, abs=0.005)
+        assert noise.std() == pytest.approx(0.3, rel=0.01)
+
+    def test_noise_has_no_negative_spread(self):
+        with pytest.raises(ArgumentError, match="GaussianNoise: stddev must be a number ≥ 0, got -1"):
+            GaussianNoise(-1)
+
+
+class TestSpatial:
+    @pytest.mark.parametrize(
+        ("layer", "shape", "places"),
+        [
+            (SpatialDropout1D(0.5, seed=0), (4, 6, 5), (1,)),
+            (SpatialDropout2D(0.5, seed=0), (4, 3, 2, 5), (1, 2)),
+            (SpatialDropout2D(0.5, data_format="channels_first", seed=0), (4, 5, 3, 2), (2, 3)),
+        ],
+    )
+    def test_drops_whole_channels(self, layer, shape, places):
+        y = layer(np.ones(shape), training=True).numpy()
+        assert set(np.unique(y)) == {0, 2}
+        np.testing.assert_array_equal(y.min(places), y.max(places))
+        assert len(np.unique(y.max(places), axis=0)) > 1
+
+    @pytest.mark.parametrize("training", [False, True])
+    def test_wants_images(self, training):
+        with pytest.raises(ShapeError, match=r"SpatialDropout2D 'd' needs inputs with 4 axes, got \(None, 3, 4\)"):
+            SpatialDropout2D(0.5, name="d")(np.ones((2, 3, 4)), training=training)
+
+    def test_knows_two_data_formats(self):
+        with pytest.raises(ArgumentError, match="data_format"):
+            SpatialDropout2D(0.5, data_format="channels")

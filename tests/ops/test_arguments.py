@@ -76,6 +76,14 @@ WRONG = [
     (lambda: ops.dropout(A, 1.0), ArgumentError, "dropout: expected 0 ≤ rate < 1, got 1.0"),
     (lambda: ops.dropout(A, -0.1), ArgumentError, "dropout: expected 0 ≤ rate < 1"),
     (lambda: ops.dropout(A, 0.5, noise_shape=(2, 2)), ShapeError, r"noise_shape \(2, 2\) does not broadcast"),
+    (lambda: ops.alpha_dropout(A, 1), ArgumentError, "alpha_dropout: expected 0 ≤ rate < 1, got 1"),
+    (lambda: ops.alpha_dropout(A, 0, (2,)), ShapeError, r"alpha_dropout: noise_shape \(2,\) does not broadcast"),
+    (lambda: ops.gaussian_dropout(A, -1), ArgumentError, "gaussian_dropout: expected 0 ≤ rate < 1, got -1"),
+    (lambda: ops.gaussian_noise(A, -1), ArgumentError, "gaussian_noise: stddev must be a number ≥ 0, got -1"),
+    (lambda: ops.layer_normalization(A, np.ones(2)), ShapeError, r"layer_normalization: .* shape \(3,\) for \(2, 3\)"),
+    (lambda: ops.rms_normalization(A, np.ones(2)), ShapeError, r"rms_normalization: .* of shape \(3,\) for \(2, 3\)"),
+    (lambda: ops.layer_normalization(A, axis=(1, -1)), ShapeError, r"each once, got axis=\(1, -1\)"),
+    (lambda: ops.normalize(A, order=1), ArgumentError, "normalize: expected order=2, the Euclidean norm, got 1"),
     (lambda: ops.exp("one"), DTypeError, "expected numbers, got str"),
 ]
 

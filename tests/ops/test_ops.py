@@ -503,6 +503,52 @@ def pooling(f):
     return reference
 
 
+@st.composite
+def rows(draw, parameters, min_side=1):
+    """x, axes to normalize over, and parameters of their sizes; some of them left out."""
+    x = draw(distinct(shapes(min_dims=1, min_side=min_side)))
+    axis = draw(st.one_of(axis_of(x.ndim), axes_of(x.ndim).filter(lambda a: isinstance(a, tuple) and a)))
+    sizes = tuple(x.shape[a] for a in over(x, axis))
+    given = [draw(arrays(sizes)) for _ in range(draw(st.integers(0, parameters)))]
+    return (x, *given), {"axis": axis, "epsilon": 0.01}
+
+
+def over(x, axis):
+    return tuple(sorted({a % x.ndim for a in np.atleast_1d(axis)}))
+
+
+def spread(parameter, x, axis):
+    """A parameter of the sizes on the axes as an array that broadcasts."""
+    return np.reshape(parameter, [n if a in over(x, axis) else 1 for a, n in enumerate(x.shape)])
+
+
+def layer_normalization(x, *parameters, axis, epsilon):
+    gamma, beta = (*parameters, *[np.float64(1), np.float64(0)][len(parameters) :])
+    gamma, beta = (spread(p, x, axis) if p.ndim else p for p in (gamma, beta))
+    x_hat = (x - x.mean(over(x, axis), keepdims=True)) / np.sqrt(x.var(over(x, axis), keepdims=True) + epsilon)
+    return gamma * x_hat + beta
+
+
+def rms_normalization(x, *scale, axis, epsilon):
+    gamma = spread(scale[0], x, axis) if scale else 1
+    return gamma * x / np.sqrt((x**2).mean(over(x, axis), keepdims=True) + epsilon)
+
+
+def normalize(x, axis, epsilon):
+    return x / np.maximum(np.sqrt((x**2).sum(over(x, axis), keepdims=True)), epsilon)
+
+
+def alpha_dropout(x, rate, seed):
+    saturated = -1.0507009873554805 * 1.6732632423543772
+    a = ((1 - rate) * (1 + rate * saturated**2)) ** -0.5
+    kept = np.random.default_rng(seed).random(x.shape) >= rate
+    return a * np.where(kept, x, saturated) - a * saturated * rate
+
+
+def normal(x, seed):
+    return np.random.default_rng(seed).standard_normal(x.shape)
+
+
 def dropout(x, rate, seed):
     return np.where(np.random.default_rng(seed).random(x.shape) >= rate, x / (1 - rate), 0)
 
@@ -526,11 +572,31 @@ LOSSES_AND_LAYERS = [
     Row("batch_normalization", batches(2), batch_normalization),
     Row("standardize", batches(4), standardize),
     Row("group_normalization", channels_in_groups(), group_normalization),
+    Row("layer_normalization", rows(2), layer_normalization),
+    Row("rms_normalization", rows(1), rms_normalization),
+    # A vector of one element is 1 or −1, whatever it is: its derivatives are 0 but for rounding.
+    Row("normalize", rows(0, min_side=2), normalize),
     Row("max_pool", images(distinct), pooling(np.nanmax)),
     Row("average_pool", images(arrays), pooling(np.nanmean)),
     # Noise of another float type is other noise, so that float32 and float64 do not compare.
     Row("dropout", of(arrays(), rate=0.4, seed=3), dropout, options={"single": False}),
     Row("dropout", of(arrays(), rate=0.0), lambda x, rate: x, "of nothing"),
+    Row("alpha_dropout", of(arrays(), rate=0.4, seed=3), alpha_dropout, options={"single": False}),
+    Row("alpha_dropout", of(arrays(), rate=0.0), lambda x, rate: x, "of nothing"),
+    Row(
+        "gaussian_dropout",
+        of(arrays(), rate=0.2, seed=3),
+        lambda x, rate, seed: x * (1 + 0.5 * normal(x, seed)),
+        options={"single": False},
+    ),
+    Row("gaussian_dropout", of(arrays(), rate=0.0), lambda x, rate: x, "of nothing"),
+    Row(
+        "gaussian_noise",
+        of(arrays(), stddev=0.2, seed=3),
+        lambda x, stddev, seed: x + 0.2 * normal(x, seed),
+        options={"single": False},
+    ),
+    Row("gaussian_noise", of(arrays(), stddev=0.0), lambda x, stddev: x, "of nothing"),
     Row("rrelu", of(arrays(away_from=[0])), lambda x: np.where(x > 0, x, (1 / 8 + 1 / 3) / 2 * x)),
     Row("rrelu", of(arrays(away_from=[0]), training=True, seed=3), rrelu, "in training", options={"single": False}),
 ]

@@ -10,7 +10,8 @@ RULES = [
     "sgd", "sgd_momentum", "sgd_nesterov", "adagrad", "adagrad_start", "rmsprop", "rmsprop_rho", "rmsprop_momentum",
     "rmsprop_centered", "rmsprop_centered_momentum", "adam", "adam_betas", "adam_amsgrad", "adam_amsgrad_betas",
     "adam_weight_decay", "adamw", "adamw_betas", "adamw_amsgrad", "adamax", "adamax_betas", "nadam", "nadam_betas",
-    "sgd_clipvalue", "sgd_clipnorm", "sgd_global_clipnorm", "sgd_weight_decay",
+    "sgd_clipvalue", "sgd_clipnorm", "sgd_global_clipnorm", "sgd_weight_decay", "lion", "lion_betas", "adadelta",
+    "adadelta_rho",
 ]  # fmt: skip
 TRAJECTORIES = [
     *[("optimizers", case) for case in (

@@ -28,6 +28,8 @@ TABLE = [
     ("AdamW", {"weight_decay": 0.0, "beta_2": 0.99}, 0.05),
     ("Adamax", {"beta_2": 0.99}, 0.05),
     ("Nadam", {"beta_1": 0.8}, 0.05),
+    ("Adadelta", {"rho": 0.9, "epsilon": 1e-3}, 0.1),
+    ("Lion", {"beta_1": 0.8, "beta_2": 0.9}, 0.01),
 ]
 IDS = [f"{name}-{'-'.join(arguments) or 'plain'}" for name, arguments, _ in TABLE]
 every = pytest.mark.parametrize(("name", "arguments", "rate"), TABLE, ids=IDS)

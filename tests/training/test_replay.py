@@ -138,6 +138,19 @@ LAYERS = {
     "two_dropouts_and_a_normalization": (
         lambda: keras.layers.Dropout(0.4), lambda: keras.layers.BatchNormalization(), lambda: keras.layers.Dropout(0.2),
     ),
+    "alpha_dropout": (lambda: keras.layers.AlphaDropout(0.3),),
+    "gaussian_noise_and_dropout": (lambda: keras.layers.GaussianNoise(0.2), lambda: keras.layers.GaussianDropout(0.2)),
+    "spatial_dropout": (
+        lambda: keras.layers.Reshape((3, 2)), lambda: keras.layers.SpatialDropout1D(0.4),
+        lambda: keras.layers.Flatten(),
+    ),
+    "batch_renormalization": (
+        lambda: keras.layers.BatchNormalization(momentum=0.8, renorm=True, renorm_momentum=0.5),
+    ),
+    "layer_normalization": (lambda: keras.layers.LayerNormalization(),),
+    "rms_and_unit_normalization": (lambda: keras.layers.RMSNormalization(), lambda: keras.layers.UnitNormalization()),
+    "normalization": (lambda: keras.layers.Normalization(),),
+    "function": (lambda: keras.layers.Lambda(lambda x: ops.tanh(x) + x), lambda: keras.layers.Identity()),
     "prelu": (lambda: keras.layers.PReLU(),),
     "leaky_relu": (lambda: keras.layers.LeakyReLU(),),
     "elu": (lambda: keras.layers.ELU(),),
@@ -230,6 +243,8 @@ OPTIMIZERS = {
     "adamw": lambda **o: AdamW(0.01, **o),
     "adamax": lambda **o: keras.optimizers.Adamax(0.01, **o),
     "nadam": lambda **o: keras.optimizers.Nadam(0.01, **o),
+    "lion": lambda **o: keras.optimizers.Lion(0.003, **o),
+    "adadelta": lambda **o: keras.optimizers.Adadelta(1.0, **o),
 }
 OPTIONS = [{}, {"clipnorm": 0.1}, {"clipvalue": 0.01}, {"global_clipnorm": 0.1}, {"weight_decay": 0.02}]
 
