@@ -19,9 +19,10 @@ from minidl.saving.opening import opened, written
 _VERSION = 1
 _CONFIG = "config.json"
 _WEIGHTS = "weights.safetensors"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 _KINDS = {
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras's .h5 files are",
+    _HDF5: "an HDF5 file, as Keras's .h5 files are",
     b"\x93NUMPY": "a .npy file of NumPy",
     b"\x1f\x8b": "a file compressed with gzip",
     **{bytes([0x80, protocol]): "a pickle, which is never opened" for protocol in range(2, 6)},
@@ -61,6 +62,22 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
             raise
         except Exception as error:  # zipfile fails on hostile files in more ways than it documents
             raise DataFileError(f"{path}: truncated or damaged: {str(error) or type(error).__name__}") from error
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """What the file `path` is by its content: "minidl", "keras" (a .keras archive) or "hdf5".
+
+    `DataNotFoundError` where there is none; a `DataFileError` says what it is if it is none of these.
+    """
+    with opened(path) as file:
+        start = file.read(16)
+        if start.startswith(_HDF5):
+            return "hdf5"
+        try:
+            names = zipfile.ZipFile(file).namelist() if start.startswith(_ZIP) else []
+        except Exception as error:  # as above
+            raise DataFileError(f"{path}: truncated or damaged: {str(error) or type(error).__name__}") from error
+    return "keras" if "model.weights.h5" in names else "minidl"
 
 
 def _read(file: IO[bytes], name: str) -> tuple[dict[str, Any], dict[str, Array]]:

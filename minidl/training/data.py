@@ -111,13 +111,15 @@ class Data:
         return classes
 
 
-def augmented(batches: Iterator[Batch], augment: Augment, generator: np.random.Generator) -> Iterator[Batch]:
+def augmented(
+    batches: Iterator[Batch], augment: Augment, generators: Iterator[np.random.Generator]
+) -> Iterator[Batch]:
     """The batches with `augment(x, generator)` in place of x, each made while the one before is learned from."""
     from concurrent.futures import ThreadPoolExecutor
 
     def make() -> Batch | None:
         batch = next(batches, None)
-        return None if batch is None else (augment(batch[0], generator), *batch[1:])
+        return None if batch is None else (augment(batch[0], next(generators)), *batch[1:])
 
     with ThreadPoolExecutor(1, "minidl-augmentation") as thread:
         coming = thread.submit(make)
