@@ -192,7 +192,7 @@ def load_model(
     config, arrays = read_archive(path)
     weights = {name: array for name, array in arrays.items() if not name.startswith(_STATE)}
     with loading(path, arrays), random.undisturbed():
-        model = _model_from_config(config, custom)
+        model = model_from_config(config, custom)
         if compile and config["compile_config"] is not None:
             compile_from_config(model, config["compile_config"], custom)
     places = variables_by_place(model)
@@ -237,7 +237,7 @@ def model_config(model: Any) -> dict[str, Any]:
         ) from error
 
 
-def _model_from_config(config: Mapping[str, Any], custom: Mapping[str, Any]) -> Any:
+def model_from_config(config: Mapping[str, Any], custom: Mapping[str, Any]) -> Any:
     """What `model_config` described, with new weights."""
     own = _models()
     kind = look_up("model", config["class_name"], {**own, **custom})

@@ -110,5 +110,8 @@ def _optimizer_variables(optimizer: Optimizer, slots: Mapping[str, Mapping[str, 
     own = {f"optimizer/{v.name}": v for v in optimizer.variables if id(v) not in of_variables}
     used = optimizer.slots()
     return own | {
-        f"optimizer/{place}/{name}": slot for place, found in slots.items() for name, slot in found.items() if name in used
+        f"optimizer/{place}/{name}": slot
+        for place, found in slots.items()
+        for name, slot in found.items()
+        if name in used
     }

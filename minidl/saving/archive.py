@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from minidl.errors import DataFileError, DTypeError
@@ -37,10 +37,14 @@ def write_archive(path: str | os.PathLike[str], config: dict[str, Any], arrays: 
     """
     if type(config) is not dict:
         raise DTypeError(f"config: expected a dict, got a {type(config).__name__}")
-    members: dict[str, list[bytes | memoryview]] = {
+    write_members(path, {
         _CONFIG: [plain_json.encode({"format_version": _VERSION, "config": config}, _CONFIG)],
         _WEIGHTS: safetensors.pieces(arrays),
-    }
+    })  # fmt: skip
+
+
+def write_members(path: str | os.PathLike[str], members: Mapping[str, Sequence[bytes | memoryview]]) -> None:
+    """Write a zip archive of these members, each given in pieces, to `path`, whole or not at all."""
     with written(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, pieces in members.items():
             info = zipfile.ZipInfo(name)  # dated 1980, where zip's calendar begins
@@ -62,6 +66,29 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
             raise
         except Exception as error:  # zipfile fails on hostile files in more ways than it documents
             raise DataFileError(f"{path}: truncated or damaged: {str(error) or type(error).__name__}") from error
+
+
+def read_members(path: str | os.PathLike[str], limits: Mapping[str, int | None]) -> dict[str, bytes]:
+    """The members of the zip archive `path` with these names, none of them longer than its limit; errors as above."""
+    with opened(path) as file:
+        try:
+            size = file.seek(0, os.SEEK_END)
+            with zipfile.ZipFile(file) as archive:
+                names = archive.namelist()
+                if any(names.count(name) != 1 for name in limits):
+                    raise DataFileError(f"{path}: expected the members {', '.join(limits)}, got {names!r:.80}")
+                return {name: _read_member(archive, name, size, limit, str(path)) for name, limit in limits.items()}
+        except (DataFileError, MemoryError):
+            raise
+        except Exception as error:  # as above
+            raise DataFileError(f"{path}: truncated or damaged: {str(error) or type(error).__name__}") from error
+
+
+def _read_member(archive: zipfile.ZipFile, member: str, size: int, limit: int | None, path: str) -> bytes:
+    file, length, name = _open(archive, member, size, path)
+    if limit is not None and length > limit:
+        raise DataFileError(f"{name}: has {length:,} bytes, at most {limit:,} are read")
+    return file.read()
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:

@@ -7,6 +7,6 @@ from minidl.training.run import Run
 from minidl.training.step import Steps
 
 __all__ = [
-    "Data", "Objective", "Objectives", "Run", "Steps", "as_data", "as_inputs", "evaluate", "fit", "objective_for", "predict",
-    "rehearse",
+    "Data", "Objective", "Objectives", "Run", "Steps", "as_data", "as_inputs", "evaluate", "fit", "objective_for",
+    "predict", "rehearse",
 ]  # fmt: skip
