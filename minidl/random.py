@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from minidl.checks import count
 from minidl.errors import ArgumentError, look_up
 
 _PURPOSES = ("initialization", "dropout", "shuffling", "augmentation")
@@ -86,6 +85,7 @@ def described(seed: np.random.SeedSequence) -> dict[str, Any]:
 
 def seed_from(description: Mapping[str, Any]) -> np.random.SeedSequence:
     """The seed that `described` has described."""
-    entropy, spawned = (count("a seed", name, description[name], 0) for name in ("entropy", "spawned"))
-    key = tuple(count("a seed", "spawn_key", k, 0) for k in description["spawn_key"])
-    return np.random.SeedSequence(entropy, spawn_key=key, n_children_spawned=spawned)
+    entropy, spawned, key = (description[name] for name in ("entropy", "spawned", "spawn_key"))
+    if any(type(n) is not int or n < 0 for n in (entropy, spawned, *key)):
+        raise ArgumentError(f"expected a seed of integers ≥ 0, got {description!r:.80}")
+    return np.random.SeedSequence(entropy, spawn_key=tuple(key), n_children_spawned=spawned)

@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ from minidl.training import Objective, Objectives
 
 # The names of arrays that are no weights begin so.
 _STATE = ("optimizer/", "run/", "generators/")
+# Whose variables they are, what is to be assigned to them, and why it cannot be: how a file fits a model.
+Assignment = tuple[str, list[tuple[Variable, Array]], str]
+_own_objects: ContextVar[Mapping[str, Any]] = ContextVar("own_objects", default={})  # noqa: B039 (never changed)
 _PUBLIC = {name: getattr(layers, name) for name in layers.__all__}
 LAYERS = {name: kind for name, kind in _PUBLIC.items() if isinstance(kind, type) and issubclass(kind, Layer)}
 
@@ -140,12 +144,12 @@ def save(model: Any, path: str | os.PathLike[str], overwrite: bool, include_opti
             warnings.warn(
                 f"save: the file does not say how {model.name!r} was compiled: {error}", MiniDLWarning, stacklevel=3
             )
+    places = variables_by_place(model)
     if target.suffix != ".minidl":
         from minidl.models import keras_files
 
         keras_files.save(model, target, compiled)
         return
-    places = variables_by_place(model)
     training, arrays = (None, {}) if compiled is None else training_state(model, places)
     config = {**model_config(model), "paths": _paths(model, places), "compile_config": compiled, "training": training}
     write_archive(target, config, {name: variable.data for name, variable in places.items()} | arrays)
@@ -167,6 +171,16 @@ def checked_target(where: str, path: str | os.PathLike[str], overwrite: bool, en
     return target
 
 
+@contextmanager
+def custom_object_scope(objects: Mapping[str, Any]) -> Iterator[None]:
+    """Inside the block, classes and functions of your own are known by these names to whatever is loaded."""
+    token = _own_objects.set({**_own_objects.get(), **objects})
+    try:
+        yield
+    finally:
+        _own_objects.reset(token)
+
+
 def load_model(
     path: str | os.PathLike[str],
     custom_objects: Mapping[str, Any] | None = None,
@@ -184,31 +198,99 @@ def load_model(
     `custom_objects` has the classes and functions of your own that the model uses, by name: nothing else of a file is
     ever looked up or run. Raises `DataFileError` if the file is no such model.
     """
-    custom = custom_objects or {}
+    custom = {**_own_objects.get(), **(custom_objects or {})}
     if kind_of(path) != "minidl":
         from minidl.models import keras_files
 
         return keras_files.load_model(path, custom, compile)
     config, arrays = read_archive(path)
-    weights = {name: array for name, array in arrays.items() if not name.startswith(_STATE)}
     with loading(path, arrays), random.undisturbed():
         model = model_from_config(config, custom)
         if compile and config["compile_config"] is not None:
             compile_from_config(model, config["compile_config"], custom)
-    places = variables_by_place(model)
-    found = {name: (array.shape, array.dtype) for name, array in weights.items()}
-    named = {name: (variable.shape, variable.dtype) for name, variable in places.items()}
-    if named != found:
-        different = sorted(name for name in named.keys() | found.keys() if named.get(name) != found.get(name))
-        raise DataFileError(f"{os.fspath(path)!r}: its weights do not fit its model: {', '.join(different[:5])}")
-    model.set_weights([weights[name] for name in named])
+    assign(model, _fitting(model, arrays), path)
     training = config.get("training")
     if compile and training is not None and model.optimizer is not None:
         with loading(path, arrays):
-            restore_training(model, places, training, arrays)
+            restore_training(model, variables_by_place(model), training, arrays)
             if random_state:
                 random.set_state(training["random"])
     return model
+
+
+def save_weights(model: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
+    """Write the weights of a model to a file of the kind that its name ends in."""
+    target = checked_target("save_weights", path, overwrite, (".minidl", ".h5", ".hdf5"))
+    if target.suffix != ".minidl":
+        from minidl.models import keras_files
+
+        keras_files.save_weights(model, target)
+        return
+    places = variables_by_place(model)
+    write_archive(target, {"paths": _paths(model, places)}, {name: v.data for name, v in places.items()})
+
+
+def load_weights(model: Any, path: str | os.PathLike[str], skip_mismatch: bool) -> None:
+    """Take the weights of a model from a file of any kind."""
+    if kind_of(path) == "minidl":
+        _, arrays = read_archive(path)
+        assignments = _fitting(model, arrays)
+    else:
+        from minidl.models import keras_files
+
+        assignments = keras_files.assignments(model, path)
+    assign(model, assignments, path, skip_mismatch)
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """All weights in a file by readable names, whatever wrote it: "inner/dense_1/kernel".
+
+    Files of Keras 3 have numbers in place of the names of variables: "inner/dense_1/0".
+    """
+    if kind_of(path) != "minidl":
+        from minidl.models import keras_files
+
+        return keras_files.read_weights(path)
+    config, arrays = read_archive(path)
+    weights = {name: array for name, array in arrays.items() if not name.startswith(_STATE)}
+    paths: Any = config.get("paths")
+    found: dict[str, Array] = {}
+    for name, array in weights.items():
+        found[unique(str(paths.get(name, name)) if isinstance(paths, dict) else name, found)] = array
+    return found
+
+
+def _fitting(model: Any, arrays: Mapping[str, Array]) -> list[Assignment]:
+    """The variables of a model with the arrays of a `.minidl` file that stand in their places."""
+    weights = {name: array for name, array in arrays.items() if not name.startswith(_STATE)}
+    places = variables_by_place(model)
+    return [
+        paired(name, [places[name]] if name in places else [], [weights[name]] if name in weights else [])
+        for name in sorted(places.keys() | weights.keys())
+    ]
+
+
+def paired(what: str, variables: list[Variable], arrays: list[Array]) -> Assignment:
+    """The variables of something with their arrays, or why they do not fit."""
+    here, there = ([f"{x.dtype}{x.shape}" for x in several] for several in (variables, arrays))
+    if here != there:
+        expected, found = (", ".join(several) or "nothing" for several in (here, there))
+        return what, [], f"{what}: expected {expected}, the file has {found}"
+    return what, list(zip(variables, arrays, strict=True)), ""
+
+
+def assign(
+    model: Any, assignments: list[Assignment], path: str | os.PathLike[str], skip_mismatch: bool = False
+) -> None:
+    """Give the variables their arrays, if all of them fit, or else those that do."""
+    wrong = "; ".join([reason for _, _, reason in assignments if reason][:3])
+    if wrong and not skip_mismatch:
+        raise DataFileError(f"{os.fspath(path)!r}: its weights do not fit its model: {wrong}")
+    if wrong:
+        warnings.warn(f"load_weights: {os.fspath(path)!r}: left out: {wrong}", MiniDLWarning, stacklevel=4)
+    for _, pairs, _ in assignments:
+        for variable, array in pairs:
+            variable.assign(array)
 
 
 @contextmanager

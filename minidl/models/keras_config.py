@@ -9,7 +9,7 @@ object of a class of its own there ("ExpandDims") with arguments that are no ten
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from minidl import initializers, losses, metrics, optimizers
@@ -129,15 +129,14 @@ def _graph_to_keras(model: Functional) -> dict[str, Any]:
     calls: dict[int, list[int]] = {}
     for k, call in enumerate(described["calls"]):
         calls.setdefault(call["layer"], []).append(k)
+    for several in calls.values():  # as they were made: Keras makes them again in this order
+        several.sort(key=lambda k: graph.nodes[k].index)
     names = [layer.name for layer in graph.layers]
-    number = {k: (names[layer], j) for layer, found in calls.items() for j, k in enumerate(found)}
+    number = {k: (names[layer], j) for layer, several in calls.items() for j, k in enumerate(several)}
 
     def place(result: Any) -> list[Any]:
         k, position = result
-        # Keras counts the calls of a model inside from 1: the one in which it was made is the first.
-        layer, j = number[k]
-        inside = isinstance(graph.nodes[k].layer, Functional)
-        return [layer, j + inside, position]
+        return [*number[k], position]
 
     def plain(x: Any) -> Any:
         """An argument: what JSON lacks is an object of a class that does not exist."""
@@ -163,7 +162,8 @@ def _graph_to_keras(model: Functional) -> dict[str, Any]:
 
     def outermost(x: Any) -> Any:
         if isinstance(x, dict) and "result" in x:
-            return place(x["result"])
+            name, call, position = place(x["result"])
+            return [name, call + isinstance(graph.nodes[x["result"][0]].layer, Functional), position]
         return {k: outermost(v) for k, v in x["dict"].items()} if isinstance(x, dict) else [outermost(v) for v in x]
 
     layers = []
@@ -293,6 +293,8 @@ def _value_from_keras(value: Any, custom: Mapping[str, Any]) -> Any:
     name, config = value["class_name"], value.get("config") or {}
     if name in ("function", "__numpy__", "__tensor__"):
         return config if name == "function" else config["value"]
+    if name == "__lambda__":
+        raise DataFileError("a lambda is code, which is never taken from a file: make it a function with a name")
     if name in ("DTypePolicy", "Policy"):
         return config["name"]
     if name in files.LAYERS or (isinstance(custom.get(name), type) and issubclass(custom[name], Layer)):
@@ -314,14 +316,13 @@ def _chain_from_keras(config: Mapping[str, Any], custom: Mapping[str, Any]) -> d
 def _graph_from_keras(config: Mapping[str, Any], custom: Mapping[str, Any]) -> dict[str, Any]:
     parts = config["layers"]
     numbers = {part["name"]: k for k, part in enumerate(parts)}
-    # In Keras, the first call of a model that has a graph is the one in which it was made.
-    offset = [int(part["class_name"] in ("Functional", "Model")) for part in parts]
+    # Among the outputs, Keras counts the calls of a graph inside from 1; before Keras 3, everywhere.
+    graphs = {part["name"] for part in parts if part["class_name"] in ("Functional", "Model")}
     calls: list[dict[str, Any]] = []
     done: dict[tuple[int, int], int] = {}
 
     def origin(history: Sequence[Any]) -> tuple[int, int]:
-        layer = numbers[history[0]]
-        return layer, max(history[1] - offset[layer], 0)
+        return numbers[history[0]], history[1]
 
     def plain(x: Any) -> Any:
         if isinstance(x, list):
@@ -346,7 +347,7 @@ def _graph_from_keras(config: Mapping[str, Any], custom: Mapping[str, Any]) -> d
     # Each call after those that it needs.
     waiting: list[tuple[int, int, Any, set[tuple[int, int]]]] = []
     for k, part in enumerate(parts):
-        nodes = [_new_spelling(node) for node in part["inbound_nodes"]]
+        nodes = [_new_spelling(node, graphs) for node in part["inbound_nodes"]]
         for j, node in enumerate(nodes or [None]):
             waiting.append((k, j, node, {origin(history) for history in _histories(node)}))
     while waiting:
@@ -364,7 +365,7 @@ def _graph_from_keras(config: Mapping[str, Any], custom: Mapping[str, Any]) -> d
         if isinstance(x, Mapping):
             return {"dict": {key: outermost(item) for key, item in x.items()}}
         if len(x) == 3 and isinstance(x[0], str):
-            return {"result": [done[origin(x)], x[2]]}
+            return {"result": [done[origin([x[0], x[1] - (x[0] in graphs)])], x[2]]}
         return [outermost(item) for item in x]
 
     return {
@@ -377,11 +378,12 @@ def _graph_from_keras(config: Mapping[str, Any], custom: Mapping[str, Any]) -> d
     }
 
 
-def _new_spelling(node: Any) -> Any:
+def _new_spelling(node: Any, graphs: Container[str]) -> Any:
     """A call as Keras 3 writes it; before, it was [["layer", call, output, keyword arguments], …]."""
     if not isinstance(node, list):
         return node
-    tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": part[:3]}} for part in node]
+    places = [[name, call - (name in graphs), position] for name, call, position, *_ in node]
+    tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": place}} for place in places]
     return {"args": [tensors if len(tensors) > 1 else tensors[0]], "kwargs": node[0][3] if len(node[0]) > 3 else {}}
 
 

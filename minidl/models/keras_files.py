@@ -23,14 +23,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minidl import random
 from minidl.configurable import snake_case
 from minidl.errors import DataFileError, MiniDLWarning
 from minidl.layers import Layer, Variable
 from minidl.memory import Array
 from minidl.models import files
+from minidl.models.files import Assignment
 from minidl.models.functional import Functional
 from minidl.models.keras_config import compile_from_keras, from_keras, to_keras
 from minidl.models.sequential import Sequential
@@ -93,12 +92,7 @@ def load_model(path: str | os.PathLike[str], custom: Mapping[str, Any], compile:
             compile_from_keras(model, compiled, custom)
             model.optimizer.build(model.trainable_variables)
         of_model, of_optimizer = _assignments(model, arrays, attributes)
-    wrong = [f"{what}: {reason}" for what, _, reason in of_model if reason]
-    if wrong:
-        raise DataFileError(f"{os.fspath(path)!r}: its weights do not fit its model: {'; '.join(wrong[:3])}")
-    for _, pairs, _ in of_model:
-        for variable, array in pairs:
-            variable.assign(array)
+    files.assign(model, of_model, path)
     if compile and compiled:
         _restore_optimizer(model.optimizer, of_optimizer, path)
     return model
@@ -256,8 +250,34 @@ def _as_keras(variable: Variable) -> Array:
     return variable.data.astype(halves[variable.dtype.name]) if of_optimizer else variable.data
 
 
-# From the file to the variables: (whose they are, what is to be assigned, what is wrong with it).
-Assignment = tuple[str, list[tuple[Variable, Array]], str]
+# From the file to the variables.
+
+
+def assignments(model: Any, path: str | os.PathLike[str]) -> list[Assignment]:
+    """What the weights in a file are for a model."""
+    _, arrays, attributes = _read(path)
+    with files.loading(path, arrays):
+        return _assignments(model, arrays, attributes)[0]
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """All weights in a file by the names of their layers."""
+    _, arrays, attributes = _read(path)
+    found: dict[str, Array] = {}
+    for path_in_file, array in arrays.items():
+        if not path_in_file.startswith(("optimizer/", "optimizer_weights/")):
+            found[files.unique(_readable(path_in_file, attributes), found)] = array
+    return found
+
+
+def _readable(path: str, attributes: Attributes) -> str:
+    """"layers/dense/vars/0" → "hidden/0", with the names that the groups on the way have as attributes."""
+    *groups, name = path.removeprefix("model_weights/").split("/")
+    if "vars" not in groups:
+        return name if len(groups) < 2 else "/".join([*groups[1:], name])  # after that of the layer comes the path
+    ways = ["/".join(groups[:k]) for k in range(1, len(groups))]
+    names = [attributes.get(f"{way}/vars", {}).get("name") for way in ways]
+    return "/".join([*(str(part) for part in names if part), name])
 
 
 def _assignments(
@@ -270,7 +290,7 @@ def _assignments(
             "optimizer_weights", arrays, attributes
         )
     found = [
-        _paired(f"{layer.name!r} ({path}/vars)", _own(layer), _numbered(f"{path}/vars".lstrip("/"), arrays))
+        files.paired(f"{layer.name!r} ({path}/vars)", _own(layer), _numbered(f"{path}/vars".lstrip("/"), arrays))
         for path, layer in _groups(model)
     ]
     return found, _numbered("optimizer/vars", arrays)
@@ -286,12 +306,12 @@ def _from_lists(model: Any, arrays: Mapping[str, Array], attributes: Attributes,
         raise DataFileError(f"it has weights of {len(stored)} layers, the model has {len(layers)} layers with weights")
     inside = {id(v) for layer in layers for v in layer.variables}
     result = [
-        _paired(f"{layer.name!r} ({group})", [*layer.trainable_variables, *layer.non_trainable_variables], found)
+        files.paired(f"{layer.name!r} ({group})", [*layer.trainable_variables, *layer.non_trainable_variables], found)
         for layer, (group, found) in zip(layers, stored, strict=True)
     ]
     own = [v for v in _own(model) if id(v) not in inside]
     top = f"{root}top_level_model_weights"
-    return [*result, _paired(repr(model.name), own, _listed_arrays(top, arrays, attributes))]
+    return [*result, files.paired(repr(model.name), own, _listed_arrays(top, arrays, attributes))]
 
 
 def _numbered(group: str, arrays: Mapping[str, Array]) -> list[Array]:
@@ -309,13 +329,3 @@ def _listed_arrays(group: str, arrays: Mapping[str, Array], attributes: Attribut
     if missing:
         raise DataFileError(f"{group}: lists {missing[0]!r:.80}, which is not there")
     return [arrays[f"{group}/{name}"] for name in names]
-
-
-def _paired(what: str, variables: list[Variable], arrays: list[Array]) -> Assignment:
-    """The variables with their arrays, or why they do not fit."""
-    here, there = [v.shape for v in variables], [array.shape for array in arrays]
-    if here != there:
-        return what, [], f"expected weights of shapes {here}, the file has {there}"
-    if not all(np.can_cast(a.dtype, v.dtype, "same_kind") for v, a in zip(variables, arrays, strict=True)):
-        return what, [], f"it has weights of dtype {arrays[0].dtype}"
-    return what, list(zip(variables, arrays, strict=True)), ""

@@ -357,6 +357,25 @@ class Model(Layer):
             raise NotBuiltError(f"save: {self.name!r} has no weights yet: build it or call it on data first")
         files.save(self, filepath, overwrite, include_optimizer)
 
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write all weights, and nothing else, to a `.minidl`, `.weights.h5` or `.h5` file.
+
+        The last two are those of Keras, and need the package h5py.
+        """
+        if not self.built:
+            raise NotBuiltError(f"save_weights: {self.name!r} has no weights yet: build it or call it on data first")
+        files.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+        """Take all weights from a file that `save_weights` or `save` wrote, here or in Keras; its content says which.
+
+        Layers are told apart by their place, not by their names. What does not fit is a `DataFileError`, and nothing
+        changes; with `skip_mismatch` a warning says what does not fit, and the rest is taken.
+        """
+        if not self.built:
+            raise NotBuiltError(f"load_weights: {self.name!r} has no weights yet: build it or call it on data first")
+        files.load_weights(self, filepath, skip_mismatch)
+
     def get_compile_config(self) -> dict[str, Any] | None:
         """How the model was compiled, as plain values; None if it was not. `ArgumentError` for a nameless function."""
         if self._objective is None:

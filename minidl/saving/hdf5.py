@@ -54,7 +54,7 @@ def read_hdf5(file: IO[bytes], size: int, name: str) -> tuple[dict[str, Array], 
     except (DataFileError, MemoryError):
         raise
     except Exception as error:  # h5py fails on hostile files in more ways than it documents
-        raise DataFileError(f"{name}: truncated or damaged: {str(error) or type(error).__name__}") from error
+        raise DataFileError(f"{name}: a truncated or damaged HDF5 file: {str(error) or type(error).__name__}") from error
 
 
 class _Reader:

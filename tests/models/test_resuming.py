@@ -1,6 +1,7 @@
 """A training that was saved and goes on is bitwise the one that never stopped."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,11 @@ def same(a, b):
         np.testing.assert_array_equal(x, y)
     for x, y in zip(a.optimizer.variables, b.optimizer.variables, strict=True):
         np.testing.assert_array_equal(x, y, err_msg=x.path)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture
