@@ -185,10 +185,15 @@ def _graph_to_keras(model: Functional) -> dict[str, Any]:
 
 
 def _operation_to_keras(layer: Operation) -> dict[str, Any]:
+    module, title = f"keras.src.ops.{_known_operation(layer)[0]}", layer.title
+    return {"module": module, "class_name": title, "config": {"name": layer.name}, "registered_name": title}
+
+
+def _known_operation(layer: Operation) -> tuple[str, tuple[str, ...]]:
+    """Where Keras has a function on tensors, and which of its arguments belong to its config."""
     if layer.function not in _OPERATIONS:
         raise ArgumentError(f"save: the function {layer.function!r} cannot be saved for Keras: save it as .minidl")
-    module, title = f"keras.src.ops.{_OPERATIONS[layer.function][0]}", layer.title
-    return {"module": module, "class_name": title, "config": {"name": layer.name}, "registered_name": title}
+    return _OPERATIONS[layer.function]
 
 
 def _call_to_keras(layer: Layer, call: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
@@ -196,7 +201,7 @@ def _call_to_keras(layer: Layer, call: Mapping[str, Any]) -> tuple[list[Any], di
     args, kwargs = call["args"], call["kwargs"]
     if not isinstance(layer, Operation):
         return args, kwargs, {}
-    _, settings = _OPERATIONS[layer.function]
+    _, settings = _known_operation(layer)
     parameters = inspect.signature(layer.compute).parameters
     given = dict(zip(parameters, args, strict=False)) | kwargs
     tensors: list[Any] = []

@@ -139,7 +139,7 @@ def _json(about: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
     text = about[key]
     if not isinstance(text, str) or len(text) > plain_json.MAX_BYTES:
         raise DataFileError(f"{name}: {key} is no text of at most {plain_json.MAX_BYTES:,} bytes")
-    return _checked(plain_json.decode(text.encode(), f"{name}: {key}"), f"{name}: {key}")
+    return _checked(plain_json.decode(text.encode(errors="surrogateescape"), f"{name}: {key}"), f"{name}: {key}")
 
 
 def _checked(config: Any, where: str) -> dict[str, Any]:

@@ -20,6 +20,8 @@ Attributes = dict[str, dict[str, Any]]
 # A list in an attribute has room for this many strings: there is a limit of 64 KiB, of which each takes 16 bytes.
 _LIST = 3000
 _MAX_TEXT = 1 << 24
+_PIECE = 1 << 22
+_HEAP = b"GCOL\x01\0\0\0"
 
 
 def write_hdf5(file: IO[bytes], arrays: Mapping[str, Array], attributes: Attributes) -> None:
@@ -49,12 +51,50 @@ def read_hdf5(file: IO[bytes], size: int, name: str) -> tuple[dict[str, Array], 
     """The arrays and the attributes in the open `file` of `size` bytes; a `DataFileError` begins with `name`."""
     h5py = require("h5py", "keras")
     try:
+        _check_heaps(file, name)
+        file.seek(0)
         with h5py.File(file, "r") as root:
             return _Reader(h5py, size, name).read(root)
     except (DataFileError, MemoryError):
         raise
     except Exception as error:  # h5py fails on hostile files in more ways than it documents
         raise DataFileError(f"{name}: a truncated or damaged HDF5 file: {str(error) or type(error).__name__}") from error
+
+
+def _check_heaps(file: IO[bytes], name: str) -> None:
+    """An error for a heap, where texts are kept, that would keep the library of HDF5 busy without end."""
+    file.seek(0)
+    start = file.read(16)
+    sizes = start[13:15] if start[8:9] in (b"\0", b"\1") else start[9:11]
+    if sizes != b"\x08\x08":
+        raise DataFileError(f"{name}: a truncated or damaged HDF5 file: its numbers are not of 8 bytes")
+    begin = 0
+    while True:
+        file.seek(begin)
+        piece = file.read(_PIECE)
+        place = piece.find(_HEAP)
+        while place >= 0:
+            file.seek(begin + place)
+            length = int.from_bytes(file.read(16)[8:], "little")
+            _check_heap(file.read(min(max(length, 16), _MAX_TEXT) - 16), name)
+            place = piece.find(_HEAP, place + 1)
+        if len(piece) < _PIECE:
+            return
+        begin += len(piece) - len(_HEAP)
+
+
+def _check_heap(heap: bytes, name: str) -> None:
+    """Go through the entries of a heap: a number, a count, the length of what follows.
+
+    Entry 0 is the free space, and its length is that of all of it: were it 0, the next entry would be the same again.
+    """
+    at = 0
+    while at + 16 <= len(heap):
+        number, length = (int.from_bytes(heap[at + k : at + k + n], "little") for k, n in ((0, 2), (8, 8)))
+        step = 16 + length + -length % 8 if number else length
+        if not step or at + step > len(heap):
+            raise DataFileError(f"{name}: a truncated or damaged HDF5 file: a text of {length:,} bytes in its heap")
+        at += step
 
 
 class _Reader:
