@@ -289,10 +289,11 @@ def _assignments(
         return _from_lists(model, arrays, attributes, f"{root}/".lstrip("/")), _listed_arrays(
             "optimizer_weights", arrays, attributes
         )
-    found = [
-        files.paired(f"{layer.name!r} ({path}/vars)", _own(layer), _numbered(f"{path}/vars".lstrip("/"), arrays))
-        for path, layer in _groups(model)
-    ]
+    groups = {f"{path}/vars".lstrip("/"): layer for path, layer in _groups(model)}
+    found = [files.paired(f"{x.name!r} ({group})", _own(x), _numbered(group, arrays)) for group, x in groups.items()]
+    # Random generators of Keras are not those here.
+    others = {path.rpartition("/")[0] for path in arrays if path.startswith("layers/") and "seed_gen" not in path}
+    found += [files.paired(group, [], _numbered(group, arrays)) for group in sorted(others - groups.keys())]
     return found, _numbered("optimizer/vars", arrays)
 
 

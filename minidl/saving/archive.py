@@ -1,6 +1,7 @@
 """The .minidl file: a zip archive of `config.json`, what a model is made of, and `weights.safetensors`, its arrays.
 
-`config.json` is `{"format_version": 1, "config": {...}}`. Both members are stored, not compressed: weights are noise
+`config.json` is `{"format_version": 1, "config": {...}}`; what stands there of a model and its training is described in
+`minidl.models.state`, and the names of the arrays are those of `minidl.models.files`. Both members are stored, not compressed: weights are noise
 that does not shrink, the bytes are the same on every machine, and no member can be larger than the file it came in.
 """
 

@@ -58,7 +58,8 @@ def read_hdf5(file: IO[bytes], size: int, name: str) -> tuple[dict[str, Array], 
     except (DataFileError, MemoryError):
         raise
     except Exception as error:  # h5py fails on hostile files in more ways than it documents
-        raise DataFileError(f"{name}: a truncated or damaged HDF5 file: {str(error) or type(error).__name__}") from error
+        reason = str(error) or type(error).__name__
+        raise DataFileError(f"{name}: a truncated or damaged HDF5 file: {reason}") from error
 
 
 def _check_heaps(file: IO[bytes], name: str) -> None:

@@ -89,7 +89,7 @@ class TestWriting:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a temporary name")
 
         monkeypatch.setattr(os, where, full)
-        with pytest.raises(DataFileError, match="cannot be written: No space left on device$"):
+        with pytest.raises(DataFileError, match=r"cannot be written: No space left on device$"):
             make(2).save(path)
         assert path.read_bytes() == old
         assert os.listdir(path.parent) == [path.name]

@@ -4,6 +4,7 @@ That Keras opens those written here is checked by `tests/golden/check_in_keras.p
 """
 
 import builtins
+import contextlib
 import json
 import os
 import zipfile
@@ -87,7 +88,8 @@ class TestFilesThatKerasWrote:
         for file in (f"keras_{name}.weights.h5", f"keras_{name}.h5", f"keras_{name}.keras"):
             model.set_weights([w + 1 for w in model.get_weights()])
             model.load_weights(GOLDEN / file)
-            close(model.predict(inputs(golden, name), verbose=0), expected if isinstance(expected, list) else [expected])
+            found = model.predict(inputs(golden, name), verbose=0)
+            close(found, expected if isinstance(expected, list) else [expected])
 
     def test_have_weights_with_readable_names(self):
         of_three = read_weights(GOLDEN / "keras_graph.keras")
@@ -216,7 +218,7 @@ class TestRoundTrip:
 
     def test_what_keras_lacks(self, path):
         x = keras.Input((4,))
-        with pytest.raises(ArgumentError, match="the function 'cumsum' cannot be saved for Keras: save it as .minidl"):
+        with pytest.raises(ArgumentError, match=r"the function 'cumsum' cannot be saved for Keras: save it as .minidl"):
             keras.Model(x, keras.ops.cumsum(x, axis=1)).save(path)
         with pytest.raises(ArgumentError, match=r"Keras has no relu with max_value=3"):
             keras.Model(x, keras.ops.relu(x, max_value=3.0)).save(path)
@@ -243,7 +245,7 @@ class TestWithoutH5py:
             lambda: load_model(GOLDEN / f"keras_chain{path.suffix}"),
             lambda: make().load_weights(GOLDEN / "keras_chain.h5"),
         ):
-            with pytest.raises(MissingExtraError, match=r'^this needs the package .h5py.: pip install "minidl\[keras\]"$'):
+            with pytest.raises(MissingExtraError, match=r"this needs the package .h5py.: pip install .minidl.keras."):
                 attempt()
         assert not path.exists()
 
@@ -253,7 +255,7 @@ class TestHostileFiles:
 
     @pytest.fixture
     def changed(self, tmp_path):
-        """`changed(f)` is a `.keras` file in which f has changed the config, or what it returned has taken its place."""
+        """`changed(f)` is a `.keras` file in which f has changed the config, or put its result in its place."""
 
         def changed(change):
             path = tmp_path / "it.keras"
@@ -315,11 +317,9 @@ class TestHostileFiles:
             for place in spots[:: max(len(spots) // 60, 1)]:
                 config = json.loads(text)
                 put(config, place, value)
-                monkeypatch.setattr(keras_files, "_read", lambda path, config=config: (config, *parts[1:]))  # noqa: B023
-                try:
-                    load_model(GOLDEN / f"keras_{name}.keras")
-                except DataFileError as error:
-                    assert "keras_" in str(error)
+                monkeypatch.setattr(keras_files, "_read", lambda path, found=(config, *parts[1:]): found)
+                with contextlib.suppress(DataFileError):
+                    assert load_model(GOLDEN / f"keras_{name}.keras").built
 
     def test_compressed_members(self, tmp_path):
         path = tmp_path / "it.keras"
@@ -331,10 +331,11 @@ class TestHostileFiles:
 
     def test_members_that_come_twice(self, tmp_path):
         path = tmp_path / "it.keras"
-        with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
-            for _ in range(2):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", b"{}")
+            archive.writestr("model.weights.h5", b"")
+            with pytest.warns(UserWarning, match="Duplicate"):
                 archive.writestr("config.json", b"{}")
-                archive.writestr("model.weights.h5", b"")
         with pytest.raises(DataFileError, match="expected the members"):
             load_model(path)
 
