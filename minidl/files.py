@@ -14,7 +14,8 @@ from typing import IO
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` for writing bytes; rename it to `path` when the block ends well.
 
-    The file is synced before the rename, so that a crash leaves the old file or the new one. An exception in the block
+    The file is synced before the rename and its folder after it, so that a crash leaves the old file or the new one,
+    and the new one once this has returned. An exception in the block
     removes the temporary file and leaves `path` as it was. Missing parent folders are made.
     """
     target = Path(path)
@@ -26,5 +27,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
+        _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the names in a folder reach the disk, where the system can be asked for that."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,6 +6,10 @@ stream of its purpose: adding a Dropout layer changes neither the initial weight
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 
 from minidl.errors import ArgumentError, look_up
@@ -37,10 +41,51 @@ def set_seed(seed: int) -> None:
 
 def spawn(purpose: str, seed: int | None = None) -> np.random.Generator:
     """A new generator: the next of the stream of `purpose`, or the one that `seed` alone determines."""
-    if seed is not None:
-        return np.random.default_rng(seed)
+    return np.random.default_rng(spawn_seed(purpose) if seed is None else seed)
+
+
+def spawn_seed(purpose: str) -> np.random.SeedSequence:
+    """The next seed of the stream of `purpose`: `spawn` makes a generator of it."""
+    return look_up("purpose of randomness", purpose, _streams_now()).spawn(1)[0]
+
+
+def _streams_now() -> dict[str, np.random.SeedSequence]:
     global _current
     if _current is None:
         _current = _streams(None)
-    stream = look_up("purpose of randomness", purpose, _current)
-    return np.random.default_rng(stream.spawn(1)[0])
+    return _current
+
+
+def get_state() -> dict[str, Any]:
+    """Where every stream stands, as plain JSON: `set_state` goes on from there."""
+    return {purpose: described(stream) for purpose, stream in _streams_now().items()}
+
+
+def set_state(state: Mapping[str, Any]) -> None:
+    """Let every stream go on where it was when `get_state` gave `state`; one that it does not have begins anew."""
+    global _current
+    _current = _streams(None) | {name: seed_from(state[name]) for name in _PURPOSES if name in state}
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """What the block takes from the streams is put back: whatever follows it draws what it would have drawn."""
+    global _current
+    before = get_state()
+    try:
+        yield
+    finally:
+        set_state(before)
+
+
+def described(seed: np.random.SeedSequence) -> dict[str, Any]:
+    """A seed, and how many have been spawned of it, as plain JSON."""
+    return {"entropy": seed.entropy, "spawn_key": list(seed.spawn_key), "spawned": seed.n_children_spawned}
+
+
+def seed_from(description: Mapping[str, Any]) -> np.random.SeedSequence:
+    """The seed that `described` has described."""
+    entropy, spawned, key = (description[name] for name in ("entropy", "spawned", "spawn_key"))
+    if any(type(n) is not int or n < 0 for n in (entropy, spawned, *key)):
+        raise ArgumentError(f"expected a seed of integers ≥ 0, got {description!r:.80}")
+    return np.random.SeedSequence(entropy, spawn_key=tuple(key), n_children_spawned=spawned)

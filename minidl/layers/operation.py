@@ -19,7 +19,7 @@ class Operation(Layer):
     """
 
     def __init__(self, function: str, *, name: str | None = None, **kwargs: Any) -> None:
-        self._function = look_up("operation", function, _functions())
+        self.compute = look_up("operation", function, _functions())
         super().__init__(name=unique_name(function) if name is None else name, **kwargs)
         self.function = function
 
@@ -30,9 +30,9 @@ class Operation(Layer):
 
     def call(self, *args: Any, training: bool = False, **kwargs: Any) -> Any:
         """What the function gives; one that is random in training is told whether this is."""
-        if takes_training(self._function):
+        if takes_training(self.compute):
             kwargs["training"] = training
-        return self._function(*args, **kwargs)
+        return self.compute(*args, **kwargs)
 
 
 def _functions() -> dict[str, Any]:

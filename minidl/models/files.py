@@ -9,18 +9,29 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from minidl import layers, losses, metrics, optimizers
+from minidl import layers, losses, metrics, optimizers, random
 from minidl.errors import ArgumentError, DataFileError, MiniDLWarning, UnknownNameError, look_up
 from minidl.layers.layer import Layer, weights_limited_to
 from minidl.layers.operation import Operation
 from minidl.layers.symbolic import map_shapes
-from minidl.saving import read_archive, write_archive
+from minidl.layers.variable import Variable
+from minidl.memory import Array
+from minidl.models.state import restore_training, training_state
+from minidl.saving import kind_of, read_archive, write_archive
 from minidl.training import Objective, Objectives
 
+# The names of arrays that are no weights begin so.
+_STATE = ("optimizer/", "run/", "generators/")
+# Whose variables they are, what is to be assigned to them, and why it cannot be: how a file fits a model.
+Assignment = tuple[str, list[tuple[Variable, Array]], str]
+_own_objects: ContextVar[Mapping[str, Any]] = ContextVar("own_objects", default={})  # noqa: B039 (never changed)
 _PUBLIC = {name: getattr(layers, name) for name in layers.__all__}
 LAYERS = {name: kind for name, kind in _PUBLIC.items() if isinstance(kind, type) and issubclass(kind, Layer)}
 
@@ -102,6 +113,7 @@ def compile_from_config(model: Any, config: Mapping[str, Any], custom: Mapping[s
     model.compile(
         optimizers.deserialize(config["optimizer"], custom),
         each(loss, "loss"), weights, each(several, "metrics"), each(several, "weighted_metrics"),
+        run_eagerly=config.get("run_eagerly", False),
     )  # fmt: skip
 
 
@@ -121,53 +133,179 @@ def _metric(config: Any, custom: Mapping[str, Any]) -> Any:
     return custom.get(config, config) if isinstance(config, str) else metrics.deserialize(config, custom)
 
 
-def save(model: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
-    """Write a model to a `.minidl` file."""
-    target = Path(path)
+def save(model: Any, path: str | os.PathLike[str], overwrite: bool, include_optimizer: bool) -> None:
+    """Write a model to a file of the kind that its name ends in."""
+    target = checked_target("save", path, overwrite, (".minidl", ".keras", ".h5", ".hdf5"))
+    compiled = None
+    if include_optimizer:
+        try:
+            compiled = model.get_compile_config()
+        except ArgumentError as error:
+            warnings.warn(
+                f"save: the file does not say how {model.name!r} was compiled: {error}", MiniDLWarning, stacklevel=3
+            )
+    places = variables_by_place(model)
     if target.suffix != ".minidl":
-        raise ArgumentError(f"save: expected a path that ends in .minidl, got {str(path)!r}")
+        from minidl.models import keras_files
+
+        keras_files.save(model, target, compiled)
+        return
+    training, arrays = (None, {}) if compiled is None else training_state(model, places)
+    config = {**model_config(model), "paths": _paths(model, places), "compile_config": compiled, "training": training}
+    write_archive(target, config, {name: variable.data for name, variable in places.items()} | arrays)
+
+
+def _paths(model: Any, places: Mapping[str, Variable]) -> dict[str, str]:
+    """The readable name of every place: {"2/0/kernel": "dense_1/kernel"}."""
+    paths = {id(variable): path for path, variable in variables_by_path(model).items()}
+    return {place: paths[id(variable)] for place, variable in places.items()}
+
+
+def checked_target(where: str, path: str | os.PathLike[str], overwrite: bool, endings: tuple[str, ...]) -> Path:
+    """The path of a file that may be written, or an error that says why not."""
+    target = Path(path)
+    if not target.name.endswith(endings):
+        raise ArgumentError(f"{where}: expected a path that ends in {' or '.join(endings)}, got {str(path)!r}")
     if target.exists() and not overwrite:
-        raise ArgumentError(f"save: {str(path)!r} exists: delete it, or leave overwrite=True")
+        raise ArgumentError(f"{where}: {str(path)!r} exists: delete it, or leave overwrite=True")
+    return target
+
+
+@contextmanager
+def custom_object_scope(objects: Mapping[str, Any]) -> Iterator[None]:
+    """Inside the block, classes and functions of your own are known by these names to whatever is loaded."""
+    token = _own_objects.set({**_own_objects.get(), **objects})
     try:
-        compiled = model.get_compile_config()
-    except ArgumentError as error:
-        warnings.warn(
-            f"save: the file does not say how {model.name!r} was compiled: {error}", MiniDLWarning, stacklevel=3
-        )
-        compiled = None
-    config = {**_model_config(model), "compile_config": compiled}
-    write_archive(target, config, {name: variable.data for name, variable in _variables(model).items()})
+        yield
+    finally:
+        _own_objects.reset(token)
 
 
 def load_model(
-    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+    path: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    *,
+    random_state: bool = False,
 ) -> Any:
-    """The model in a `.minidl` file: its architecture, its weights, and, with `compile`, how it was compiled.
+    """The model in a `.minidl`, `.keras` or `.h5` file: its architecture, its weights, and how it was compiled.
 
-    `custom_objects` has the classes and functions of your own that the model uses, by name. Raises `DataFileError` if
-    the file is no such model.
+    With `compile` it is compiled as it was, and its optimizer remembers what it did. A `.minidl` file also says where
+    the training was: `model.fit(…, initial_epoch=model.epoch, epochs=10)` goes on with it, bitwise as if it had never
+    stopped, given the same data and callbacks like those before. With `random_state` the streams of `minidl.random`, of
+    which new layers and new trainings get their randomness, go on where they were, too; otherwise they are left alone.
+
+    `custom_objects` has the classes and functions of your own that the model uses, by name: nothing else of a file is
+    ever looked up or run. Raises `DataFileError` if the file is no such model.
     """
+    custom = {**_own_objects.get(), **(custom_objects or {})}
+    if kind_of(path) != "minidl":
+        from minidl.models import keras_files
+
+        return keras_files.load_model(path, custom, compile)
     config, arrays = read_archive(path)
-    custom = custom_objects or {}
-    try:
-        # With leeway: weights that are no more than of another shape get a better error below.
-        with weights_limited_to(8 * sum(array.nbytes for array in arrays.values()) + (1 << 20)):
-            model = _model_from_config(config, custom)
+    with loading(path, arrays), random.undisturbed():
+        model = model_from_config(config, custom)
         if compile and config["compile_config"] is not None:
             compile_from_config(model, config["compile_config"], custom)
-    except Exception as error:  # what a hostile file says can fail in as many ways as there are layers
-        hint = "; what is your own goes into custom_objects" if isinstance(error, UnknownNameError) else ""
-        raise DataFileError(f"{os.fspath(path)!r} holds no model that can be made here: {error!r}{hint}") from error
-    named = {name: (variable.shape, variable.dtype) for name, variable in _variables(model).items()}
-    found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
-    if named != found:
-        different = sorted(name for name in named.keys() | found.keys() if named.get(name) != found.get(name))
-        raise DataFileError(f"{os.fspath(path)!r}: its weights do not fit its model: {', '.join(different[:5])}")
-    model.set_weights([arrays[name] for name in named])
+    assign(model, _fitting(model, arrays), path)
+    training = config.get("training")
+    if compile and training is not None and model.optimizer is not None:
+        with loading(path, arrays):
+            restore_training(model, variables_by_place(model), training, arrays)
+            if random_state:
+                random.set_state(training["random"])
     return model
 
 
-def _model_config(model: Any) -> dict[str, Any]:
+def save_weights(model: Any, path: str | os.PathLike[str], overwrite: bool) -> None:
+    """Write the weights of a model to a file of the kind that its name ends in."""
+    target = checked_target("save_weights", path, overwrite, (".minidl", ".h5", ".hdf5"))
+    if target.suffix != ".minidl":
+        from minidl.models import keras_files
+
+        keras_files.save_weights(model, target)
+        return
+    places = variables_by_place(model)
+    write_archive(target, {"paths": _paths(model, places)}, {name: v.data for name, v in places.items()})
+
+
+def load_weights(model: Any, path: str | os.PathLike[str], skip_mismatch: bool) -> None:
+    """Take the weights of a model from a file of any kind."""
+    if kind_of(path) == "minidl":
+        _, arrays = read_archive(path)
+        assignments = _fitting(model, arrays)
+    else:
+        from minidl.models import keras_files
+
+        assignments = keras_files.assignments(model, path)
+    assign(model, assignments, path, skip_mismatch)
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """All weights in a file by readable names, whatever wrote it: "inner/dense_1/kernel".
+
+    Files of Keras 3 have numbers in place of the names of variables: "inner/dense_1/0".
+    """
+    if kind_of(path) != "minidl":
+        from minidl.models import keras_files
+
+        return keras_files.read_weights(path)
+    config, arrays = read_archive(path)
+    weights = {name: array for name, array in arrays.items() if not name.startswith(_STATE)}
+    paths: Any = config.get("paths")
+    found: dict[str, Array] = {}
+    for name, array in weights.items():
+        found[unique(str(paths.get(name, name)) if isinstance(paths, dict) else name, found)] = array
+    return found
+
+
+def _fitting(model: Any, arrays: Mapping[str, Array]) -> list[Assignment]:
+    """The variables of a model with the arrays of a `.minidl` file that stand in their places."""
+    weights = {name: array for name, array in arrays.items() if not name.startswith(_STATE)}
+    places = variables_by_place(model)
+    return [
+        paired(name, [places[name]] if name in places else [], [weights[name]] if name in weights else [])
+        for name in sorted(places.keys() | weights.keys())
+    ]
+
+
+def paired(what: str, variables: list[Variable], arrays: list[Array]) -> Assignment:
+    """The variables of something with their arrays, or why they do not fit."""
+    here, there = ([f"{x.dtype}{x.shape}" for x in several] for several in (variables, arrays))
+    if here != there:
+        expected, found = (", ".join(several) or "nothing" for several in (here, there))
+        return what, [], f"{what}: expected {expected}, the file has {found}"
+    return what, list(zip(variables, arrays, strict=True)), ""
+
+
+def assign(
+    model: Any, assignments: list[Assignment], path: str | os.PathLike[str], skip_mismatch: bool = False
+) -> None:
+    """Give the variables their arrays, if all of them fit, or else those that do."""
+    wrong = "; ".join([reason for _, _, reason in assignments if reason][:3])
+    if wrong and not skip_mismatch:
+        raise DataFileError(f"{os.fspath(path)!r}: its weights do not fit its model: {wrong}")
+    if wrong:
+        warnings.warn(f"load_weights: {os.fspath(path)!r}: left out: {wrong}", MiniDLWarning, stacklevel=4)
+    for _, pairs, _ in assignments:
+        for variable, array in pairs:
+            variable.assign(array)
+
+
+@contextmanager
+def loading(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> Iterator[None]:
+    """Inside the block a model is made of what a file says, which is not to be believed: any error is the file's."""
+    try:
+        # With leeway: weights that are no more than of another shape get a better error later.
+        with weights_limited_to(8 * sum(array.nbytes for array in arrays.values()) + (1 << 20)):
+            yield
+    except Exception as error:  # what a hostile file says can fail in as many ways as there are layers
+        hint = "; what is your own goes into custom_objects" if isinstance(error, UnknownNameError) else ""
+        raise DataFileError(f"{os.fspath(path)!r} holds no model that can be made here: {error!r}{hint}") from error
+
+
+def model_config(model: Any) -> dict[str, Any]:
     """The class and configuration of a model; of a class of one's own also the shape that it was built for."""
     own: Any = tuple(_models().values())
     if isinstance(model, own):
@@ -181,8 +319,8 @@ def _model_config(model: Any) -> dict[str, Any]:
         ) from error
 
 
-def _model_from_config(config: Mapping[str, Any], custom: Mapping[str, Any]) -> Any:
-    """What `_model_config` described, with new weights."""
+def model_from_config(config: Mapping[str, Any], custom: Mapping[str, Any]) -> Any:
+    """What `model_config` described, with new weights."""
     own = _models()
     kind = look_up("model", config["class_name"], {**own, **custom})
     if issubclass(kind, tuple(own.values())):
@@ -192,7 +330,7 @@ def _model_from_config(config: Mapping[str, Any], custom: Mapping[str, Any]) -> 
     return model
 
 
-def _variables(model: Any) -> dict[str, Any]:
+def variables_by_place(model: Any) -> dict[str, Variable]:
     """The variables by their place: "2/0/kernel" is the first variable, a kernel, of the third layer.
 
     Those that the model has itself come first: "own/0/scale".
@@ -205,3 +343,24 @@ def _variables(model: Any) -> dict[str, Any]:
         f"{places.get(id(variable), f'own/{j}')}/{variable.name}": variable
         for j, variable in enumerate(model.variables)
     }
+
+
+def variables_by_path(layer: Layer, before: str = "") -> dict[str, Variable]:
+    """The variables by the names of the layers that they are in: "inner/dense_1/kernel"."""
+    found: dict[str, Variable] = {}
+    inside = layer.layers if not before and hasattr(layer, "layers") else layer._layers
+    own = [*layer._trainable_variables, *layer._non_trainable_variables]
+    named = [(f"{before}{variable.name}", variable) for variable in own]
+    named += [item for part in inside for item in variables_by_path(part, f"{before}{part.name}/").items()]
+    known: set[int] = set()
+    for path, variable in named:
+        if id(variable) not in known:
+            known.add(id(variable))
+            found[unique(path, found)] = variable
+    return found
+
+
+def unique(name: str, taken: Container[str]) -> str:
+    """The name, or with a number if it is taken: "dense", "dense_1", …"""
+    names = chain([name], (f"{name}_{k}" for k in count(1)))
+    return next(found for found in names if found not in taken)

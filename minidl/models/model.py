@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from minidl import optimizers, random
+from minidl import optimizers
 from minidl.callbacks import Callback, CallbackList, History, ProgressBar
 from minidl.callbacks.callback import as_callbacks
 from minidl.checks import count
@@ -29,6 +29,7 @@ from minidl.training import (
     Data,
     Objective,
     Objectives,
+    Run,
     Steps,
     Trainer,
     as_data,
@@ -79,9 +80,10 @@ class Model(Trainer, Layer):
         self.steps = Steps(self)
         self.stop_training = False
         self.history: History | None = None
+        self._run: Run | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("history", "stop_training"):
+        if name in ("history", "stop_training", "_run"):
             # No step depends on these, and `fit` sets them each time: what has been recorded stays.
             object.__setattr__(self, name, value)
         else:
@@ -259,15 +261,23 @@ class Model(Trainer, Layer):
         if validation is not None:
             rehearse(self, "validation_data", validation, validation_size, step="test_step")
         self.history = history
+        run = self._run
+        if run is None or initial_epoch == 0 or initial_epoch != run.epoch:
+            run = self._run = Run.begin(initial_epoch)
         try:
             fit(
                 self, data, validation, told, batch_size=size, epochs=range(initial_epoch, epochs), steps=steps,
-                generator=random.spawn("shuffling") if shuffle else None, validation_batch_size=validation_size,
-                augment=augment, validation_freq=every,
+                run=run, shuffle=shuffle, validation_batch_size=validation_size, augment=augment, validation_freq=every,
             )  # fmt: skip
         finally:
+            run.stop()
             bar.close()
         return history
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs of the last training are over; that of a model from a file goes on with it as before."""
+        return 0 if self._run is None else self._run.epoch
 
     @one_blas_thread
     def evaluate(
@@ -377,15 +387,47 @@ class Model(Trainer, Layer):
 
     # Files.
 
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the architecture, how it was compiled, and all weights to a `.minidl` file; `load_model` reads it."""
+    def save(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
+    ) -> None:
+        """Write the model to a file, which `load_model` reads; what kind of file, the end of its name says.
+
+        - `.minidl`, the kind of this library: architecture, weights, how it was compiled, what the optimizer remembers,
+          and where the training is: `fit` can go on with it as if it had never stopped. Callbacks that are called
+          before the one that saves are in it as they are after the epoch, the others as they were before.
+        - `.keras` (Keras 3) and `.h5` (Keras 1 to 3): the same but for the state of the training. They need the package
+          h5py: `pip install "minidl[keras]"`.
+
+        `include_optimizer=False` leaves out how it was compiled, and the optimizer.
+        """
         if not self.built:
             raise NotBuiltError(f"save: {self.name!r} has no weights yet: build it or call it on data first")
-        files.save(self, filepath, overwrite)
+        files.save(self, filepath, overwrite, include_optimizer)
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write all weights, and nothing else, to a `.minidl`, `.weights.h5` or `.h5` file.
+
+        The last two are those of Keras, and need the package h5py.
+        """
+        if not self.built:
+            raise NotBuiltError(f"save_weights: {self.name!r} has no weights yet: build it or call it on data first")
+        files.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+        """Take all weights from a file that `save_weights` or `save` wrote, here or in Keras; its content says which.
+
+        Layers are told apart by their place, not by their names. What does not fit is a `DataFileError`, and nothing
+        changes; with `skip_mismatch` a warning says what does not fit, and the rest is taken.
+        """
+        if not self.built:
+            raise NotBuiltError(f"load_weights: {self.name!r} has no weights yet: build it or call it on data first")
+        files.load_weights(self, filepath, skip_mismatch)
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """How the model was compiled, as plain values; None if it was not. `ArgumentError` for a nameless function."""
-        return None if self._objective is None else files.compile_config(self.optimizer, self._objective)
+        if self._objective is None:
+            return None
+        return {**files.compile_config(self.optimizer, self._objective), "run_eagerly": self.run_eagerly}
 
     @property
     def input_shape(self) -> Any:

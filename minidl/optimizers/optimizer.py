@@ -146,6 +146,16 @@ class Optimizer(Configurable):
         return [self.iterations, *rate, *(slot for slots in self._slots.values() for slot in slots.values())]
 
     @property
+    def slots_of(self) -> dict[Variable, dict[str, Variable]]:
+        """The slots of every variable by their names, in the order in which the variables came."""
+        return dict(self._slots)
+
+    @property
+    def excluded(self) -> tuple[list[Variable], list[str]]:
+        """The variables, and the parts of names, that `exclude_from_weight_decay` was given."""
+        return self._excluded, self._excluded_names
+
+    @property
     def built(self) -> bool:
         """Whether there are variables that the optimizer has slots for."""
         return bool(self._slots)

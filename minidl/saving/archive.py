@@ -1,14 +1,16 @@
 """The .minidl file: a zip archive of `config.json`, what a model is made of, and `weights.safetensors`, its arrays.
 
-`config.json` is `{"format_version": 1, "config": {...}}`. Both members are stored, not compressed: weights are noise
-that does not shrink, the bytes are the same on every machine, and no member can be larger than the file it came in.
+`config.json` is `{"format_version": 1, "config": {...}}`; what stands there of a model and its training is described in
+`minidl.models.state`, and the names of the arrays are those of `minidl.models.files`. Both members are stored, not
+compressed: weights are noise that does not shrink, the bytes are the same on every machine, and no member can be larger
+than the file it came in.
 """
 
 from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from minidl.errors import DataFileError, DTypeError
@@ -19,9 +21,10 @@ from minidl.saving.opening import opened, written
 _VERSION = 1
 _CONFIG = "config.json"
 _WEIGHTS = "weights.safetensors"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 _KINDS = {
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras's .h5 files are",
+    _HDF5: "an HDF5 file, as Keras's .h5 files are",
     b"\x93NUMPY": "a .npy file of NumPy",
     b"\x1f\x8b": "a file compressed with gzip",
     **{bytes([0x80, protocol]): "a pickle, which is never opened" for protocol in range(2, 6)},
@@ -36,10 +39,14 @@ def write_archive(path: str | os.PathLike[str], config: dict[str, Any], arrays: 
     """
     if type(config) is not dict:
         raise DTypeError(f"config: expected a dict, got a {type(config).__name__}")
-    members: dict[str, list[bytes | memoryview]] = {
+    write_members(path, {
         _CONFIG: [plain_json.encode({"format_version": _VERSION, "config": config}, _CONFIG)],
         _WEIGHTS: safetensors.pieces(arrays),
-    }
+    })  # fmt: skip
+
+
+def write_members(path: str | os.PathLike[str], members: Mapping[str, Sequence[bytes | memoryview]]) -> None:
+    """Write a zip archive of these members, each given in pieces, to `path`, whole or not at all."""
     with written(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, pieces in members.items():
             info = zipfile.ZipInfo(name)  # dated 1980, where zip's calendar begins
@@ -61,6 +68,45 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
             raise
         except Exception as error:  # zipfile fails on hostile files in more ways than it documents
             raise DataFileError(f"{path}: truncated or damaged: {str(error) or type(error).__name__}") from error
+
+
+def read_members(path: str | os.PathLike[str], limits: Mapping[str, int | None]) -> dict[str, bytes]:
+    """The members of the zip archive `path` with these names, none of them longer than its limit; errors as above."""
+    with opened(path) as file:
+        try:
+            size = file.seek(0, os.SEEK_END)
+            with zipfile.ZipFile(file) as archive:
+                names = archive.namelist()
+                if any(names.count(name) != 1 for name in limits):
+                    raise DataFileError(f"{path}: expected the members {', '.join(limits)}, got {names!r:.80}")
+                return {name: _read_member(archive, name, size, limit, str(path)) for name, limit in limits.items()}
+        except (DataFileError, MemoryError):
+            raise
+        except Exception as error:  # as above
+            raise DataFileError(f"{path}: truncated or damaged: {str(error) or type(error).__name__}") from error
+
+
+def _read_member(archive: zipfile.ZipFile, member: str, size: int, limit: int | None, path: str) -> bytes:
+    file, length, name = _open(archive, member, size, path)
+    if limit is not None and length > limit:
+        raise DataFileError(f"{name}: has {length:,} bytes, at most {limit:,} are read")
+    return file.read()
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """What the file `path` is by its content: "minidl", "keras" (a .keras archive) or "hdf5".
+
+    `DataNotFoundError` where there is none; a `DataFileError` says what it is if it is none of these.
+    """
+    with opened(path) as file:
+        start = file.read(16)
+        if start.startswith(_HDF5):
+            return "hdf5"
+        try:
+            names = zipfile.ZipFile(file).namelist() if start.startswith(_ZIP) else []
+        except Exception as error:  # as above
+            raise DataFileError(f"{path}: truncated or damaged: {str(error) or type(error).__name__}") from error
+    return "keras" if "model.weights.h5" in names else "minidl"
 
 
 def _read(file: IO[bytes], name: str) -> tuple[dict[str, Any], dict[str, Array]]:

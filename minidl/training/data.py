@@ -136,13 +136,15 @@ def _wants_targets(augment: Augment) -> bool:
     return sum(p.kind in positional and p.default is p.empty for p in parameters) == 3
 
 
-def augmented(batches: Iterator[Batch], augment: Augment, generator: np.random.Generator) -> Iterator[Batch]:
+def augmented(
+    batches: Iterator[Batch], augment: Augment, generators: Iterator[np.random.Generator]
+) -> Iterator[Batch]:
     """The batches, changed by `augment`, each made while the one before is learned from."""
     from concurrent.futures import ThreadPoolExecutor
 
     def make() -> Batch | None:
         batch = next(batches, None)
-        return None if batch is None else change(batch, augment, generator)
+        return None if batch is None else change(batch, augment, next(generators))
 
     with ThreadPoolExecutor(1, "minidl-augmentation") as thread:
         coming = thread.submit(make)

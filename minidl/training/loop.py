@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain, count, islice
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
 
-from minidl import random
 from minidl.autodiff import no_grad
 from minidl.autodiff.tensor import plain
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.callbacks import CallbackList
 from minidl.errors import MiniDLError, ShapeError
 from minidl.training.data import Augment, Batch, Data, augmented, change
+from minidl.training.run import Run
 from minidl.training.step import loss_of
 
 
@@ -60,13 +60,14 @@ def fit(
     *,
     batch_size: int,
     epochs: range,
-    generator: np.random.Generator | None,
+    run: Run,
+    shuffle: bool,
     augment: Augment | None,
     steps: int,
     validation_batch_size: int,
     validation_freq: int,
 ) -> None:
-    """Train for `epochs`, telling the callbacks of everything; `generator` shuffles, None keeps the order.
+    """Train for `epochs`, telling the callbacks of everything; `run` says where the training stands, and is moved on.
 
     `augment(x, generator)` changes the samples of each batch, `augment(x, y, generator)` the targets as well.
 
@@ -74,9 +75,10 @@ def fit(
     """
     model.stop_training = False
     callbacks("on_train_begin", {})
-    batches: Iterator[Batch] = chain.from_iterable(data.batches(batch_size, generator) for _ in count())
+    run.start(callbacks)
+    batches = _passes(data, batch_size, run, shuffle)
     if augment is not None:
-        batches = augmented(batches, augment, random.spawn("augmentation"))
+        batches = augmented(batches, augment, map(run.augmenting, count(run.batches)))
     logs: dict[str, Any] = {}
     for epoch in epochs:
         callbacks("on_epoch_begin", epoch, {})
@@ -84,11 +86,21 @@ def fit(
         if validation is not None and (epoch + 1) % validation_freq == 0:
             results = evaluate(model, validation, callbacks, validation_batch_size)
             logs |= {f"val_{name}": value for name, value in sorted(results.items())}
+        # Now, so that a callback that saves the model here saves one that has this epoch behind it.
+        run.epoch, run.batches = epoch + 1, run.batches + steps
         # What callbacks add is for those after them, not for the end of training.
         callbacks("on_epoch_end", epoch, dict(logs))
         if model.stop_training:
             break
     callbacks("on_train_end", logs)
+
+
+def _passes(data: Data, size: int, run: Run, shuffle: bool) -> Iterator[Batch]:
+    """The batches of one pass over the data after the other, without end, from where the run stands."""
+    first, done = divmod(run.batches, data.steps(size))
+    for k in count(first):
+        batches = data.batches(size, run.shuffling(k) if shuffle else None)
+        yield from islice(batches, done if k == first else 0, None)
 
 
 def evaluate(model: Any, data: Data, callbacks: CallbackList, batch_size: int) -> dict[str, Any]:

@@ -313,7 +313,7 @@ class TestSaving:
         with pytest.raises(NotBuiltError, match="has no weights yet"):
             keras.Sequential([Dense(3)]).save(path)
 
-    @pytest.mark.parametrize("name", ["model.keras", "model.h5", "model"])
+    @pytest.mark.parametrize("name", ["model.kears", "model.npz", "model"])
     def test_under_another_ending(self, model, tmp_path, name):
         with pytest.raises(ArgumentError, match=re.escape("expected a path that ends in .minidl")):
             model.save(tmp_path / name)
@@ -378,6 +378,7 @@ class TestHostileFiles:
         """`load(config, arrays)` is what `load_model` makes of a file with this content."""
 
         def load(config, arrays, **options):
+            monkeypatch.setattr(files, "kind_of", lambda path: "minidl")
             monkeypatch.setattr(files, "read_archive", lambda path: (config, arrays))
             return load_model("it.minidl", **options)
 
@@ -432,7 +433,7 @@ class TestHostileFiles:
     def test_any_value_replaced_by_nonsense(self, load, parts, value):
         """Each place in the config in turn: refused, or a model with the weights in the file."""
         config, arrays = parts
-        shapes = sorted(array.shape for array in arrays.values())
+        shapes = sorted(array.shape for name, array in arrays.items() if not name.startswith("optimizer/"))
         for place in places(config):
             changed = copy.deepcopy(config)
             put(changed, place, value)
