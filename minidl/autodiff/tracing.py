@@ -424,7 +424,7 @@ class Function:
     """A function of arrays that is recorded for each signature of its arguments, and then replayed."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())
         self._function = function
         # By signature: what was recorded, and whether a second recording agreed; all of one generation.
         self._programs: dict[Any, tuple[Program, Any, bool]] = {}

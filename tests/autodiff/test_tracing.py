@@ -812,3 +812,15 @@ class TestUnderATape:
             for _ in range(4):
                 double()
         assert len(ran) == 2
+
+
+def test_what_is_recorded_may_be_an_object_with_attributes_of_any_name():
+    class Doubling:
+        def __init__(self):
+            self._run = self._programs = None
+
+        def __call__(self, x):
+            return 2 * x
+
+    doubled = minidl.function(Doubling())
+    np.testing.assert_array_equal(doubled(np.ones(3)).data, [2, 2, 2])
