@@ -822,5 +822,5 @@ def test_what_is_recorded_may_be_an_object_with_attributes_of_any_name():
         def __call__(self, x):
             return 2 * x
 
-    doubled = minidl.function(Doubling())
+    doubled = function(Doubling())
     np.testing.assert_array_equal(doubled(np.ones(3)).data, [2, 2, 2])
