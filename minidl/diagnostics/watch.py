@@ -12,7 +12,6 @@ from minidl.diagnostics.look import Look, look_at
 from minidl.errors import ArgumentError
 from minidl.layers import Variable
 from minidl.memory import Array
-from minidl.training import as_data
 
 
 class Watch(Callback):
@@ -27,7 +26,7 @@ class Watch(Callback):
         print(watch.verdict())
     """
 
-    def __init__(self, x: Any, y: Any, sample_weight: Any = None, every: int = 1) -> None:
+    def __init__(self, x: Any, y: Any = None, sample_weight: Any = None, every: int = 1) -> None:
         self._sample = x, y, sample_weight
         self.every = count(self, "every", every)
         self.looks: dict[int, Look] = {}
@@ -35,8 +34,7 @@ class Watch(Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check the sample, and forget an earlier run."""
-        names = self.model.input_names, self.model.objective.output_names
-        self._data = as_data("Watch", *self._sample, *names)
+        self._data = self.model._data("Watch", "train_step", *self._sample)
         self.looks = {}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

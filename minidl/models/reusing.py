@@ -43,6 +43,8 @@ def clone_model(
     The clone is compiled as the model was, with an optimizer that remembers nothing. A model of a class of one's own is
     made from its `get_config`; what is in its `call` is not known, so none of the arguments can be given for it.
     """
+    if not isinstance(model, Model):
+        raise ArgumentError(f"clone_model: expected a model, got {model!r}")
     known = type(model) in (Sequential, Functional)
     if not known and any(x is not None for x in (input_tensors, clone_function, call_function)):
         raise ArgumentError(
@@ -52,13 +54,25 @@ def clone_model(
     if isinstance(model, Sequential) and call_function is not None:
         raise ArgumentError("clone_model: call_function is for functional models: a Sequential calls layer after layer")
     if known:
-        clone = rebuilt(model, clone_function or copy_of, input_tensors, call_function, recursive, {})
+        clone = rebuilt(model, _gives_layers(clone_function or copy_of), input_tensors, call_function, recursive, {})
     else:
         clone = copy_of(model)
         if model.built and not clone.built:
             clone.build(model.built_shape)
     _compile_alike(clone, model)
     return clone
+
+
+def _gives_layers(clone_function: Callable[[Layer], Any]) -> Callable[[Layer], Layer]:
+    """The function, with an error if what it gives is no layer."""
+
+    def make(layer: Layer) -> Layer:
+        new = clone_function(layer)
+        if not isinstance(new, Layer):
+            raise ArgumentError(f"clone_model: clone_function({layer.name!r}) must give a layer, got {new!r}")
+        return new
+
+    return make
 
 
 def rebuilt(
@@ -149,14 +163,16 @@ def copy_of(layer: Layer, **changes: Any) -> Any:
 
 
 def own_objects(layer: Layer) -> dict[str, Any]:
-    """The classes and functions of the user's that a layer, and those inside it, are made with, by their names."""
+    """The classes and functions, by their names, that a layer and those inside it are made with and no file knows."""
     found: dict[str, Any] = {}
     for part in layers_of(layer):
         values = [getattr(part, name, None) for name in part.arguments()]
         for value in (part, *values):
             kind = value if inspect.isfunction(value) else type(value)
             if isinstance(value, Configurable) or inspect.isfunction(value):
-                found |= {} if _is_ours(kind) else {kind.__name__: kind}
+                # A layer of ours may be one that files know by `custom_objects` only.
+                known = files._classes({}).get(kind.__name__) is kind if isinstance(value, Layer) else _is_ours(kind)
+                found |= {} if known else {kind.__name__: kind}
     return found
 
 
@@ -200,7 +216,7 @@ def variables_matching(model: Layer, pattern: str) -> list[Variable]:
     A path is "dense_1/kernel", in a Sequential "sequential/dense_1/kernel"; `v.path` tells it. It is for steps that
     change some variables only: `optimizer.minimize(loss, var_list=variables_matching(model, r"dense_[23]/"))`.
     """
-    return _found(pattern, model, model.variables)
+    return _found(pattern, model, lambda model: model.variables)
 
 
 def freeze(model: Layer, pattern: str = "") -> list[str]:
@@ -213,7 +229,7 @@ def freeze(model: Layer, pattern: str = "") -> list[str]:
         freeze(model, r"batch_normalization")    # with the moving averages
         freeze(model, r"kernel$")                # all but biases and normalizations
     """
-    frozen = _found(pattern, model, _trained(model))
+    frozen = _found(pattern, model, _trained)
     for variable in frozen:
         variable.trainable = False
     for layer in layers_of(model):
@@ -228,7 +244,7 @@ def unfreeze(model: Layer, pattern: str = "") -> list[str]:
     Moving averages stay what they are. The layers that the variables are in, and the models around them, become
     trainable; their other variables stay as they are.
     """
-    thawed = _found(pattern, model, _trained(model))
+    thawed = _found(pattern, model, _trained)
     for variable in thawed:
         variable.trainable = True
     chosen = {id(v) for v in thawed}
@@ -239,11 +255,13 @@ def unfreeze(model: Layer, pattern: str = "") -> list[str]:
     return [v.path for v in thawed]
 
 
-def _found(pattern: str, model: Layer, variables: list[Variable]) -> list[Variable]:
+def _found(pattern: str, model: Layer, variables_of: Callable[[Layer], list[Variable]]) -> list[Variable]:
     """Those of the variables of a model in whose path the pattern is found."""
+    if not isinstance(model, Layer):
+        raise ArgumentError(f"expected a model or a layer, got {model!r}")
     if not model.built:
         raise NotBuiltError(f"{model.name!r} has no variables yet: build it or call it on data first")
-    expression = regular_expression(pattern)
+    expression, variables = regular_expression(pattern), variables_of(model)
     found = [v for v in variables if expression.search(v.path)]
     if not found:
         paths = ", ".join([v.path for v in variables[:8]] + ["…"] * (len(variables) > 8)) or "it has none"

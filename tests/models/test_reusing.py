@@ -113,6 +113,17 @@ class TestCloneModel:
         assert changed.layers[1] is model.layers[1]
         assert not changed.layers[0].kernel.numpy().any()
 
+    @pytest.mark.parametrize("new", [None, {"units": 3}])
+    def test_wants_layers_of_a_clone_function(self, new):
+        for model in (sequential(), functional()):
+            with pytest.raises(ArgumentError, match=r"clone_function\('\w+'\) must give a layer, got"):
+                clone_model(model, clone_function=lambda layer: new)
+
+    def test_is_of_a_model(self):
+        for other in ("net", Dense(3)):
+            with pytest.raises(ArgumentError, match="clone_model: expected a model, got "):
+                clone_model(other)
+
     def test_with_input_tensors_begins_there(self):
         x = Input((4,), batch_size=8)
         assert clone_model(sequential(), input_tensors=x).input is x
@@ -254,6 +265,8 @@ class TestFreezing:
             freeze(sequential(), "hidden")
         with pytest.raises(ArgumentError, match="expected a regular expression"):
             freeze(sequential(), "(")
+        with pytest.raises(ArgumentError, match="expected a model or a layer, got "):
+            freeze(sequential().layers, "first")
         with pytest.raises(NotBuiltError, match="no variables yet"):
             unfreeze(keras.Sequential([Dense(3)]))
 
