@@ -39,6 +39,7 @@ def draw(looks: Mapping[int, Sequence[LayerLook]], path: str | os.PathLike[str] 
             panel.set_ylim(-0.03, 1.03)
         elif scale == "log" or max(abs(layer.mean) for layers in looks.values() for layer in layers) > 10:
             panel.set_yscale(scale)
+            panel.yaxis.get_major_locator().set_params(numticks=8)
         for (epochs, layers), color in zip(looks.items(), colors, strict=True):
             numbers, values = _known(layers, name, scale == "log")
             panel.plot(numbers, values, "o-", markersize=3, color=color, label=str(epochs))

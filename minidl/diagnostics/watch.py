@@ -15,7 +15,7 @@ from minidl.memory import Array
 
 
 class Watch(Callback):
-    """A callback that looks at all layers before training and after every epoch, or every few.
+    """A callback that looks at all layers before training and after every epoch, or every few and the last.
 
     `x`, `y` are a sample, a few hundred of the training data, the same for every look. `looks[n]` is the look after n
     epochs. It costs a little less than two gradients of the sample, and in the last step of the epoch a copy of the
@@ -50,7 +50,7 @@ class Watch(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Look."""
-        if (epoch + 1) % self.every == 0:
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
             self.looks[epoch + 1] = look_at(self.model, self._data, self._before)
         self._before = {}
 

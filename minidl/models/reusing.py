@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from minidl import activations
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import Configurable
 from minidl.errors import ArgumentError, MiniDLWarning, NotBuiltError
@@ -158,6 +159,9 @@ def _input_like(x: KerasTensor) -> KerasTensor:
 
 def copy_of(layer: Layer, **changes: Any) -> Any:
     """A new layer of the same class and configuration, but for the `changes`, with weights of its own."""
+    if type(layer) in (Sequential, Functional):
+        # Layer by layer: what two of them are made with may have the same name.
+        return rebuilt(layer, copy_of)  # type: ignore[arg-type]
     described = files.layer_config(layer)
     return files.layer_from_config({**described, "config": {**described["config"], **changes}}, own_objects(layer))
 
@@ -172,7 +176,10 @@ def own_objects(layer: Layer) -> dict[str, Any]:
             if isinstance(value, Configurable) or inspect.isfunction(value):
                 # A layer of ours may be one that files know by `custom_objects` only.
                 known = files._classes({}).get(kind.__name__) is kind if isinstance(value, Layer) else _is_ours(kind)
-                found |= {} if known else {kind.__name__: kind}
+                if not known:
+                    name = activations.serialize(kind) if inspect.isfunction(kind) else kind.__name__
+                    if found.setdefault(name, kind) is not kind:
+                        raise ArgumentError(f"{layer.name!r} is made with two different {name!r}: rename one of them")
     return found
 
 

@@ -40,10 +40,10 @@ class TestLooks:
         losses = [look.loss for look in watch.looks.values()]
         assert losses == sorted(losses, reverse=True)
 
-    def test_or_every_few(self, data):
+    def test_or_every_few_and_the_last(self, data):
         watch = Watch(*data, every=2)
         make().fit(*data, epochs=5, verbose=0, callbacks=[watch])
-        assert list(watch.looks) == [0, 2, 4]
+        assert list(watch.looks) == [0, 2, 4, 5]
 
     def test_count_epochs_as_fit_does(self, data):
         watch = Watch(*data)

@@ -101,6 +101,40 @@ class TestCloneModel:
         model = keras.Sequential([Input((4,)), Dense(2, activation=bump, kernel_initializer=Gray()), Twice(3.0)])
         np.testing.assert_array_equal(clone_model(model).predict(X, verbose=0), model.predict(X, verbose=0))
 
+    def test_keeps_apart_what_has_the_same_name(self):
+        """Also in a model inside the model, each layer gets its own function and class again."""
+
+        def relu(x):
+            return 3 * x
+
+        def layer(factor):
+            class Dense(keras.layers.Dense):
+                def call(self, inputs):
+                    return super().call(inputs) * factor
+
+            return Dense(3, activation=relu)
+
+        a = Input((4,))
+        deep = keras.Model(a, keras.layers.Lambda(lambda x: x + 1)(keras.layers.Lambda(lambda x: x * 2)(a)))
+        inner = keras.Sequential([layer(2.0), layer(5.0), Dense(3, activation="tanh")])
+        model = keras.Sequential([Input((4,)), deep, inner])
+        clone = clone_model(model)
+        clone.set_weights(model.get_weights())
+        np.testing.assert_array_equal(clone.predict(X, verbose=0), model.predict(X, verbose=0))
+
+    def test_says_if_a_layer_is_made_with_two_things_of_one_name(self):
+        class Both(keras.layers.Layer):
+            def __init__(self, first, second, **kwargs):
+                super().__init__(**kwargs)
+                self.first, self.second = first, second
+
+            def call(self, inputs):
+                return self.first(inputs) + self.second(inputs)
+
+        model = keras.Sequential([Input((4,)), Both(lambda x: x, lambda x: 2 * x, name="both")])
+        with pytest.raises(ArgumentError, match="'both' is made with two different '<lambda>': rename one of them"):
+            clone_model(model)
+
     def test_with_a_clone_function_changes_or_shares_layers(self):
         model = sequential()
 
