@@ -37,7 +37,7 @@ def draw(looks: Mapping[int, Sequence[LayerLook]], path: str | os.PathLike[str] 
         panel.grid(alpha=0.3)
         if scale == "share":
             panel.set_ylim(-0.03, 1.03)
-        elif scale == "log" or max(abs(layer.mean) for layers in looks.values() for layer in layers) > 10:
+        elif scale == "log" or any(abs(x) > 10 for layers in looks.values() for x in _known(layers, name)[1]):
             panel.set_yscale(scale)
             panel.yaxis.get_major_locator().set_params(numticks=8)
         for (epochs, layers), color in zip(looks.items(), colors, strict=True):
@@ -69,7 +69,7 @@ def _why_empty(looks: Mapping[int, Sequence[LayerLook]], name: str) -> str:
     }.get(name, "nothing was seen")  # fmt: skip
 
 
-def _known(layers: Sequence[LayerLook], name: str, positive: bool) -> tuple[list[int], list[float]]:
+def _known(layers: Sequence[LayerLook], name: str, positive: bool = False) -> tuple[list[int], list[float]]:
     """The numbers of the layers that have a finite value of this name, and the values; for a logarithm not 0."""
     values = [(number, getattr(layer, name)) for number, layer in enumerate(layers, 1)]
     known = [(k, value) for k, value in values if value is not None and math.isfinite(value)]

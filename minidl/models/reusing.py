@@ -104,7 +104,7 @@ def rebuilt(
 
 
 def _sequential(model: Sequential, replacement: Callable[[Layer], Layer | None], inputs: Any) -> Sequential:
-    clone = Sequential(trainable=model.trainable, name=model.name)
+    clone = Sequential(name=model.name)
     given = leaves(inputs) if inputs is not None else []
     if inputs is not None and not (len(given) == 1 and _is_input(given[0])):
         raise ArgumentError(f"clone_model: expected one symbolic tensor of Input(…) as input_tensors, got {inputs!r}")
@@ -116,6 +116,8 @@ def _sequential(model: Sequential, replacement: Callable[[Layer], Layer | None],
     for layer in map(replacement, model.layers):
         if layer is not None:
             clone.add(layer)
+    # Not by `trainable`, which would set all that is inside: each layer knows for itself.
+    clone._trainable = model._trainable
     return clone
 
 
@@ -132,7 +134,9 @@ def _functional(
         return new if call is None else lambda *args, **kwargs: call(new, *args, **kwargs)
 
     outputs = model.graph.run(leaves(inputs), runs)
-    return Functional(inputs, outputs, name=model.name, trainable=model.trainable)
+    clone = Functional(inputs, outputs, name=model.name)
+    clone._trainable = model._trainable
+    return clone
 
 
 def _nested_as(tree: Any, inputs: Any) -> Any:

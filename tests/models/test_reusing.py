@@ -153,6 +153,20 @@ class TestCloneModel:
             with pytest.raises(ArgumentError, match=r"clone_function\('\w+'\) must give a layer, got"):
                 clone_model(model, clone_function=lambda layer: new)
 
+    @pytest.mark.parametrize("recursive", [False, True])
+    def test_is_frozen_where_the_model_is(self, recursive):
+        """Also where a layer was thawed inside a model that is frozen."""
+        model = functional()
+        model.get_layer("inner").trainable = False
+        model.get_layer("inner").layers[0].trainable = True
+        model.get_layer("shared").trainable = False
+        clone = clone_model(model, recursive=recursive)
+        assert [v.shape for v in clone.trainable_variables] == [v.shape for v in model.trainable_variables]
+        assert not clone.get_layer("inner").trainable
+        assert clone.get_layer("inner").layers[0].trainable
+        model.trainable = False
+        assert clone_model(model).trainable_variables == []
+
     def test_is_of_a_model(self):
         for other in ("net", Dense(3)):
             with pytest.raises(ArgumentError, match="clone_model: expected a model, got "):
