@@ -27,7 +27,7 @@ from minidl.checks import count, number
 from minidl.errors import ArgumentError, MiniDLWarning, NonFiniteError
 from minidl.layers.snapshot import Snapshot, generators
 from minidl.memory import Array
-from minidl.training import as_data, rehearse
+from minidl.training import rehearse
 
 # A loss of so many times the first one has exploded.
 _EXPLODED = 4
@@ -87,7 +87,7 @@ def find_learning_rate(
     if low >= high:
         raise ArgumentError(f"{name}: expected min_rate < max_rate, got {low} and {high}")
     size, epochs = count(name, "batch_size", batch_size), count(name, "epochs", epochs)
-    data = as_data(name, x, y, sample_weight, model.input_names, model.objective.output_names)
+    data = model._data(name, "train_step", x, y, sample_weight)
     total = count(name, "steps", epochs * data.steps(size) if steps is None else steps, least=3)
     rehearse(model, name, data, size)
     sweep = _Sweep(np.geomspace(low, high, total))

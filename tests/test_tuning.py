@@ -192,6 +192,18 @@ def test_arguments(x, y, arguments, message):
     assert state(model) == before
 
 
+def test_a_model_that_needs_no_targets(x):
+    class Autoencoder(keras.Sequential):
+        def call(self, x, training=None):
+            y = super().call(x, training)
+            self.add_loss(keras.ops.mean((y - x) ** 2))
+            return y
+
+    model = Autoencoder([keras.Input(x.shape[1:]), keras.layers.Dense(x.shape[1])])
+    model.compile("sgd")
+    assert keras.find_learning_rate(model, x, epochs=10, max_rate=100).losses[-1] > 0
+
+
 def test_a_model_that_is_not_compiled(x, y):
     with pytest.raises(NotCompiledError, match="is not compiled"):
         keras.find_learning_rate(keras.Sequential([keras.layers.Dense(3)]), x, y)

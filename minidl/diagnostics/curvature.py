@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops
 from minidl.autodiff import Tensor, hvp
 from minidl.autodiff.tensor import as_array
 from minidl.checks import count, flag, number
 from minidl.diagnostics.undisturbed import undisturbed
-from minidl.errors import NotBuiltError, ShapeError
+from minidl.errors import ArgumentError, NotBuiltError, ShapeError
+from minidl.layers import Variable
 from minidl.memory import Array, Shape
-from minidl.training import as_data
+from minidl.training.step import loss_of
 
 
 class Hessian:
@@ -34,8 +34,8 @@ class Hessian:
     between products: each is taken where they are. The model stays as it is to the last bit.
     """
 
-    def __init__(self, model: Any, x: Any, y: Any, sample_weight: Any = None, training: bool = False) -> None:
-        self._data = as_data("Hessian", x, y, sample_weight, model.input_names, model.objective.output_names)
+    def __init__(self, model: Any, x: Any, y: Any = None, sample_weight: Any = None, training: bool = False) -> None:
+        self._data = model._data("Hessian", "train_step", x, y, sample_weight)
         self._training = flag("Hessian", "training", training)
         self._model = model
         if not model.built:
@@ -44,18 +44,25 @@ class Hessian:
     @property
     def shape(self) -> Shape:
         """(n, n), n the number of trainable weights."""
-        n = sum(v.size for v in self._model.trainable_variables)
+        n = sum(v.size for v in self._variables)
         return n, n
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The widest type among the weights."""
-        return np.result_type(*(v.dtype for v in self._model.trainable_variables))
+        return np.result_type(*(v.dtype for v in self._variables))
+
+    @property
+    def _variables(self) -> list[Variable]:
+        """The trainable variables, as they are now."""
+        variables: list[Variable] = self._model.trainable_variables
+        if not variables:
+            raise ArgumentError(f"Hessian: {self._model.name!r} has no trainable variables: set trainable = True")
+        return variables
 
     def product(self, vectors: Sequence[Any]) -> list[Array]:
         """Hv for one array of its shape for each trainable variable, as such arrays."""
-        model = self._model
-        variables = model.trainable_variables
+        model, variables = self._model, self._variables
         if len(vectors) != len(variables):
             raise ShapeError(f"Hessian: expected {len(variables)} arrays, one for each variable, got {len(vectors)}")
         for variable, vector in zip(variables, vectors, strict=True):
@@ -63,12 +70,10 @@ class Hessian:
                 raise ShapeError(f"Hessian: {variable.path!r} has shape {variable.shape}, got {np.shape(vector)}")
 
         def loss(*weights: Tensor) -> Tensor:
-            others = model.non_trainable_variables
-            outputs, _, added = model.stateless_call(
-                weights, others, self._data.x, training=self._training, return_losses=True
-            )
-            value: Tensor = model.objective(self._data.y, outputs, self._data.sample_weight)
-            return sum(map(ops.sum, added), value)
+            data = self._data
+            with model.values_replaced(weights, model.non_trainable_variables):
+                y_pred = model(data.x, training=self._training)
+                return loss_of(model, data.x, data.y, y_pred, data.sample_weight, training=self._training)
 
         with undisturbed(model):
             products = hvp(loss, tuple(v.data for v in variables), tuple(as_array(v) for v in vectors))
@@ -79,7 +84,7 @@ class Hessian:
         flat = as_array(vector)
         if flat.size != self.shape[0] or flat.ndim > 2:
             raise ShapeError(f"Hessian: expected a vector of {self.shape[0]} numbers, got shape {flat.shape}")
-        variables = self._model.trainable_variables
+        variables = self._variables
         pieces = np.split(flat.ravel(), np.cumsum([v.size for v in variables])[:-1])
         products = self.product([p.reshape(v.shape) for p, v in zip(pieces, variables, strict=True)])
         return np.concatenate([product.ravel() for product in products]).reshape(flat.shape)

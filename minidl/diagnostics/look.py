@@ -43,7 +43,7 @@ from minidl.kernels import (
 )
 from minidl.layers import Layer, Variable
 from minidl.memory import Array, Memory
-from minidl.training import Data, as_data
+from minidl.training import Data
 from minidl.training.step import loss_of
 
 # Activations that flatten out on both sides, by how steep they are at 0.
@@ -80,7 +80,7 @@ class Look:
         return picture.draw({0: self.layers}, path)
 
 
-def diagnose(model: Any, x: Any, y: Any, sample_weight: Any = None) -> Look:
+def diagnose(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> Look:
     """One look at a compiled model as it is, trained or not, on a sample of a few hundred.
 
     It takes a forward and a backward pass in training mode: batch normalization works with the statistics of the
@@ -88,7 +88,7 @@ def diagnose(model: Any, x: Any, y: Any, sample_weight: Any = None) -> Look:
     a step on as many samples, and up to twice the time. The model stays as it is to the last bit. Errors are those of
     `fit`: `NotCompiledError`, and what `x` and `y` may have.
     """
-    data = as_data("diagnose", x, y, sample_weight, model.input_names, model.objective.output_names)
+    data = model._data("diagnose", "train_step", x, y, sample_weight)
     if not model.built:
         with no_grad():
             model(map_leaves(lambda a: a[:1], data.x), training=False)

@@ -12,11 +12,10 @@ from minidl.diagnostics.look import Look, look_at
 from minidl.errors import ArgumentError
 from minidl.layers import Variable
 from minidl.memory import Array
-from minidl.training import as_data
 
 
 class Watch(Callback):
-    """A callback that looks at all layers before training and after every epoch, or every few.
+    """A callback that looks at all layers before training and after every epoch, or every few and the last.
 
     `x`, `y` are a sample, a few hundred of the training data, the same for every look. `looks[n]` is the look after n
     epochs. It costs a little less than two gradients of the sample, and in the last step of the epoch a copy of the
@@ -27,7 +26,7 @@ class Watch(Callback):
         print(watch.verdict())
     """
 
-    def __init__(self, x: Any, y: Any, sample_weight: Any = None, every: int = 1) -> None:
+    def __init__(self, x: Any, y: Any = None, sample_weight: Any = None, every: int = 1) -> None:
         self._sample = x, y, sample_weight
         self.every = count(self, "every", every)
         self.looks: dict[int, Look] = {}
@@ -35,8 +34,7 @@ class Watch(Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Check the sample, and forget an earlier run."""
-        names = self.model.input_names, self.model.objective.output_names
-        self._data = as_data("Watch", *self._sample, *names)
+        self._data = self.model._data("Watch", "train_step", *self._sample)
         self.looks = {}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -52,7 +50,7 @@ class Watch(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Look."""
-        if (epoch + 1) % self.every == 0:
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]:
             self.looks[epoch + 1] = look_at(self.model, self._data, self._before)
         self._before = {}
 

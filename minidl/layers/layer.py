@@ -428,10 +428,18 @@ class Layer(Configurable):
         With `return_losses` a third: what `losses` is then. The layer itself stays as it is. It turns a layer into a
         pure function, which `grad` and `hvp` can differentiate with respect to the weights.
         """
+        with self.values_replaced(trainable_variables, non_trainable_variables):
+            outputs = self(*args, **kwargs)
+            results = outputs, [Tensor(v.data) for v in self.non_trainable_variables]
+            return (*results, self.losses) if return_losses else results
+
+    @contextmanager
+    def values_replaced(self, trainable: Sequence[TensorLike], non_trainable: Sequence[TensorLike]) -> Iterator[None]:
+        """Inside the block the variables have these values; afterwards their own again."""
         if not self.built:
             raise NotBuiltError(f"stateless_call: {self.name!r} has no weights yet: call it on data first")
         variables = [*self.trainable_variables, *self.non_trainable_variables]
-        values = [*trainable_variables, *non_trainable_variables]
+        values = [*trainable, *non_trainable]
         if len(values) != len(variables):
             raise ShapeError(f"stateless_call: {self.name!r} has {len(variables)} variables, got {len(values)} values")
         before = [(v.data, v.output) for v in variables]
@@ -444,9 +452,7 @@ class Layer(Configurable):
                 # A call may assign to what is not trainable, and must not write into the caller's array.
                 variable.data = tensor.data if variable.trainable else tensor.data.copy()
                 variable.output = tensor.output
-            outputs = self(*args, **kwargs)
-            results = outputs, [Tensor(v.data) for v in self.non_trainable_variables]
-            return (*results, self.losses) if return_losses else results
+            yield
         finally:
             for variable, (data, output) in zip(variables, before, strict=True):
                 variable.data, variable.output = data, output

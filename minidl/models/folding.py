@@ -72,7 +72,7 @@ def fold_batch_norm(model: Model) -> Any:
     """
     if not isinstance(model, (Sequential, Functional)):
         raise ArgumentError(
-            f"fold_batch_norm: {model.name!r} is a {type(model).__name__}: only its code knows which layer comes after "
+            f"fold_batch_norm: {model!r} is a {type(model).__name__}: only its code knows which layer comes after "
             "which; expected a Sequential or functional model"
         )
     if not model.built:

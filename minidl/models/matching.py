@@ -114,7 +114,7 @@ def _arrays(source: Any, custom_objects: Mapping[str, Any] | None) -> dict[str, 
     """The arrays of a source by their names."""
     if isinstance(source, Mapping):
         return {str(name): np.asarray(plain(value)) for name, value in source.items()}
-    suffix = Path(source).suffix
+    suffix = Path(source).suffix if isinstance(source, (str, os.PathLike)) else ""
     if suffix == ".npz":
         return read_npz(source)
     if suffix == ".safetensors":
@@ -131,6 +131,8 @@ def _arrays(source: Any, custom_objects: Mapping[str, Any] | None) -> dict[str, 
 
 def _renamed(arrays: Mapping[str, Array], rename: Any) -> dict[str, tuple[str, Array]]:
     """The arrays by their new names, with their old ones; an error if two of them got the same."""
+    if not (rename is None or callable(rename) or isinstance(rename, Mapping)):
+        raise ArgumentError(f"rename: expected a function or {{pattern: replacement}}, got {rename!r}")
     found: dict[str, tuple[str, Array]] = {}
     for name, array in arrays.items():
         new = name

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from minidl import activations
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import Configurable
 from minidl.errors import ArgumentError, MiniDLWarning, NotBuiltError
@@ -43,6 +44,8 @@ def clone_model(
     The clone is compiled as the model was, with an optimizer that remembers nothing. A model of a class of one's own is
     made from its `get_config`; what is in its `call` is not known, so none of the arguments can be given for it.
     """
+    if not isinstance(model, Model):
+        raise ArgumentError(f"clone_model: expected a model, got {model!r}")
     known = type(model) in (Sequential, Functional)
     if not known and any(x is not None for x in (input_tensors, clone_function, call_function)):
         raise ArgumentError(
@@ -52,13 +55,25 @@ def clone_model(
     if isinstance(model, Sequential) and call_function is not None:
         raise ArgumentError("clone_model: call_function is for functional models: a Sequential calls layer after layer")
     if known:
-        clone = rebuilt(model, clone_function or copy_of, input_tensors, call_function, recursive, {})
+        clone = rebuilt(model, _gives_layers(clone_function or copy_of), input_tensors, call_function, recursive, {})
     else:
         clone = copy_of(model)
         if model.built and not clone.built:
             clone.build(model.built_shape)
     _compile_alike(clone, model)
     return clone
+
+
+def _gives_layers(clone_function: Callable[[Layer], Any]) -> Callable[[Layer], Layer]:
+    """The function, with an error if what it gives is no layer."""
+
+    def make(layer: Layer) -> Layer:
+        new = clone_function(layer)
+        if not isinstance(new, Layer):
+            raise ArgumentError(f"clone_model: clone_function({layer.name!r}) must give a layer, got {new!r}")
+        return new
+
+    return make
 
 
 def rebuilt(
@@ -89,7 +104,7 @@ def rebuilt(
 
 
 def _sequential(model: Sequential, replacement: Callable[[Layer], Layer | None], inputs: Any) -> Sequential:
-    clone = Sequential(trainable=model.trainable, name=model.name)
+    clone = Sequential(name=model.name)
     given = leaves(inputs) if inputs is not None else []
     if inputs is not None and not (len(given) == 1 and _is_input(given[0])):
         raise ArgumentError(f"clone_model: expected one symbolic tensor of Input(…) as input_tensors, got {inputs!r}")
@@ -101,6 +116,8 @@ def _sequential(model: Sequential, replacement: Callable[[Layer], Layer | None],
     for layer in map(replacement, model.layers):
         if layer is not None:
             clone.add(layer)
+    # Not by `trainable`, which would set all that is inside: each layer knows for itself.
+    clone._trainable = model._trainable
     return clone
 
 
@@ -117,7 +134,9 @@ def _functional(
         return new if call is None else lambda *args, **kwargs: call(new, *args, **kwargs)
 
     outputs = model.graph.run(leaves(inputs), runs)
-    return Functional(inputs, outputs, name=model.name, trainable=model.trainable)
+    clone = Functional(inputs, outputs, name=model.name)
+    clone._trainable = model._trainable
+    return clone
 
 
 def _nested_as(tree: Any, inputs: Any) -> Any:
@@ -144,19 +163,27 @@ def _input_like(x: KerasTensor) -> KerasTensor:
 
 def copy_of(layer: Layer, **changes: Any) -> Any:
     """A new layer of the same class and configuration, but for the `changes`, with weights of its own."""
+    if type(layer) in (Sequential, Functional):
+        # Layer by layer: what two of them are made with may have the same name.
+        return rebuilt(layer, copy_of)  # type: ignore[arg-type]
     described = files.layer_config(layer)
     return files.layer_from_config({**described, "config": {**described["config"], **changes}}, own_objects(layer))
 
 
 def own_objects(layer: Layer) -> dict[str, Any]:
-    """The classes and functions of the user's that a layer, and those inside it, are made with, by their names."""
+    """The classes and functions, by their names, that a layer and those inside it are made with and no file knows."""
     found: dict[str, Any] = {}
     for part in layers_of(layer):
         values = [getattr(part, name, None) for name in part.arguments()]
         for value in (part, *values):
             kind = value if inspect.isfunction(value) else type(value)
             if isinstance(value, Configurable) or inspect.isfunction(value):
-                found |= {} if _is_ours(kind) else {kind.__name__: kind}
+                # A layer of ours may be one that files know by `custom_objects` only.
+                known = files._classes({}).get(kind.__name__) is kind if isinstance(value, Layer) else _is_ours(kind)
+                if not known:
+                    name = activations.serialize(kind) if inspect.isfunction(kind) else kind.__name__
+                    if found.setdefault(name, kind) is not kind:
+                        raise ArgumentError(f"{layer.name!r} is made with two different {name!r}: rename one of them")
     return found
 
 
@@ -200,7 +227,7 @@ def variables_matching(model: Layer, pattern: str) -> list[Variable]:
     A path is "dense_1/kernel", in a Sequential "sequential/dense_1/kernel"; `v.path` tells it. It is for steps that
     change some variables only: `optimizer.minimize(loss, var_list=variables_matching(model, r"dense_[23]/"))`.
     """
-    return _found(pattern, model, model.variables)
+    return _found(pattern, model, lambda model: model.variables)
 
 
 def freeze(model: Layer, pattern: str = "") -> list[str]:
@@ -213,7 +240,7 @@ def freeze(model: Layer, pattern: str = "") -> list[str]:
         freeze(model, r"batch_normalization")    # with the moving averages
         freeze(model, r"kernel$")                # all but biases and normalizations
     """
-    frozen = _found(pattern, model, _trained(model))
+    frozen = _found(pattern, model, _trained)
     for variable in frozen:
         variable.trainable = False
     for layer in layers_of(model):
@@ -228,7 +255,7 @@ def unfreeze(model: Layer, pattern: str = "") -> list[str]:
     Moving averages stay what they are. The layers that the variables are in, and the models around them, become
     trainable; their other variables stay as they are.
     """
-    thawed = _found(pattern, model, _trained(model))
+    thawed = _found(pattern, model, _trained)
     for variable in thawed:
         variable.trainable = True
     chosen = {id(v) for v in thawed}
@@ -239,11 +266,13 @@ def unfreeze(model: Layer, pattern: str = "") -> list[str]:
     return [v.path for v in thawed]
 
 
-def _found(pattern: str, model: Layer, variables: list[Variable]) -> list[Variable]:
+def _found(pattern: str, model: Layer, variables_of: Callable[[Layer], list[Variable]]) -> list[Variable]:
     """Those of the variables of a model in whose path the pattern is found."""
+    if not isinstance(model, Layer):
+        raise ArgumentError(f"expected a model or a layer, got {model!r}")
     if not model.built:
         raise NotBuiltError(f"{model.name!r} has no variables yet: build it or call it on data first")
-    expression = regular_expression(pattern)
+    expression, variables = regular_expression(pattern), variables_of(model)
     found = [v for v in variables if expression.search(v.path)]
     if not found:
         paths = ", ".join([v.path for v in variables[:8]] + ["…"] * (len(variables) > 8)) or "it has none"

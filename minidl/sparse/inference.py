@@ -70,7 +70,8 @@ def to_sparse(model: Model, min_sparsity: float = 0.5) -> Any:
 
     Those of which less than `min_sparsity` is zero stay Dense: a product with a sparse matrix takes several times as
     long for each element that it has. The model is Sequential or functional, with such models inside; it stays as it
-    is. `ArgumentError` if no layer is sparse enough: `prune` it first.
+    is. The new one is for inference: it is not compiled, and its sparse layers have no regularizers and constraints.
+    `ArgumentError` if no layer is sparse enough: `prune` it first.
     """
     if not isinstance(model, (Sequential, Functional)):
         raise ArgumentError(f"to_sparse: expected a Sequential or functional model, got a {type(model).__name__}")

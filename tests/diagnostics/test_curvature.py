@@ -115,6 +115,33 @@ class TestProduct:
         np.testing.assert_allclose(difference, np.diag([0.2] * 12 + [0] * 3), atol=1e-12)
         assert np.abs(hessian(activity_regularizer="l2") - hessian()).max() > 1e-4
 
+    def test_is_of_the_loss_that_the_model_computes(self, data):
+        """Half of the loss it was compiled with; and one that its call adds, without targets."""
+
+        class Halved(keras.Sequential):
+            def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+                return super().compute_loss(x, y, y_pred, sample_weight) / 2
+
+        whole = network()
+        half = Halved([keras.Input((4,)), *whole.layers])
+        half.compile("sgd", whole.loss)
+        v = np.random.default_rng(4).standard_normal(43)
+        np.testing.assert_allclose(2 * (Hessian(half, *data) @ v), Hessian(whole, *data) @ v, rtol=1e-12, atol=1e-15)
+
+        class Small(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.layer = layers.Dense(1, use_bias=False)
+
+            def call(self, x):
+                self.add_loss(keras.ops.mean(self.layer(x) ** 2))
+                return x
+
+        x, model = data[0], Small()
+        model(x)
+        model.compile("sgd")
+        np.testing.assert_allclose(Hessian(model, x) @ np.eye(4), 2 * x.T @ x / len(x), rtol=1e-12)
+
     def test_leaves_frozen_layers_out(self, data):
         model = network()
         everything = Hessian(model, *data) @ np.eye(43)
@@ -201,6 +228,12 @@ class TestErrors:
         model.compile("sgd", "mse")
         with pytest.raises(NotBuiltError, match="has no weights yet"):
             Hessian(model, data[0], np.ones((20, 3)))
+
+    def test_nothing_to_train(self, data):
+        model = network()
+        model.trainable = False
+        with pytest.raises(ArgumentError, match="has no trainable variables: set trainable = True"):
+            Hessian(model, *data).top_eigenvalue()
 
     def test_vectors_that_do_not_fit(self, data):
         hessian = Hessian(network(), *data)

@@ -41,10 +41,10 @@ class TestLooks:
         losses = [look.loss for look in watch.looks.values()]
         assert losses == sorted(losses, reverse=True)
 
-    def test_or_every_few(self, data):
+    def test_or_every_few_and_the_last(self, data):
         watch = Watch(*data, every=2)
         make().fit(*data, epochs=5, verbose=0, callbacks=[watch])
-        assert list(watch.looks) == [0, 2, 4]
+        assert list(watch.looks) == [0, 2, 4, 5]
 
     def test_count_epochs_as_fit_does(self, data):
         watch = Watch(*data)
@@ -124,6 +124,26 @@ class TestWords:
         assert before.startswith("before the first step, nothing unusual")
 
 
+def test_a_model_that_needs_no_targets(data):
+    """Its loss is what `call` adds."""
+
+    class Autoencoder(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.code, self.copy = layers.Dense(3, activation="tanh"), layers.Dense(6)
+
+        def call(self, x):
+            y = self.copy(self.code(x))
+            self.add_loss(keras.ops.mean((y - x) ** 2))
+            return y
+
+    model, watch = Autoencoder(), Watch(data[0])
+    model.compile("sgd")
+    losses = model.fit(data[0], batch_size=100, epochs=2, verbose=0, callbacks=[watch]).history["loss"]
+    np.testing.assert_allclose([watch.looks[0].loss, watch.looks[1].loss], losses, rtol=1e-6)  # two orders of summation
+    assert keras.diagnostics.diagnose(model, data[0]).loss == watch.looks[2].loss
+
+
 class TestErrors:
     def test_nothing_seen_yet(self, data):
         for ask in (Watch(*data).verdict, Watch(*data).report, Watch(*data).plot):
@@ -152,10 +172,14 @@ class TestFigure:
         watch = Watch(*data)
         make().fit(*data, epochs=2, verbose=0, callbacks=[watch])
         figure = watch.plot(tmp_path / "inside.png")
-        spread, *_, update = figure.axes
-        titles = ["spread of outputs", "share of saturated outputs", "share of dead units", "gradient norm"]
-        assert [panel.get_title() for panel in figure.axes] == [*titles, "last step / weights"]
-        assert [len(panel.lines) for panel in figure.axes] == [3] * 5
+        mean, spread, *_, update = figure.axes
+        assert [panel.get_title() for panel in figure.axes] == [
+            "mean of outputs", "spread of outputs", "gradient norm",
+            "share of saturated outputs", "share of dead units", "last step / weights",
+        ]  # fmt: skip
+        assert [len(panel.lines) for panel in figure.axes] == [3] * 6
+        np.testing.assert_allclose(mean.lines[2].get_ydata(), [layer.mean for layer in watch.looks[2].layers])
+        assert mean.get_yscale() == "linear"
         np.testing.assert_allclose(spread.lines[2].get_ydata(), [layer.spread for layer in watch.looks[2].layers])
         assert list(update.lines[0].get_xdata()) == []
         assert list(update.lines[1].get_xdata()) == [1, 2, 5]
@@ -167,7 +191,21 @@ class TestFigure:
         model.layers[0].bias.assign(np.full(16, np.inf))
         figure = keras.diagnostics.diagnose(model, *data).plot()
         figure.draw_without_rendering()
-        assert [len(panel.lines) for panel in figure.axes] == [1] * 5
+        assert [len(panel.lines) for panel in figure.axes] == [1] * 6
+
+    def test_an_empty_panel_says_why(self, data):
+        pytest.importorskip("matplotlib")
+        model = make(hidden=[layers.Dense(9, activation="relu", kernel_initializer="zeros")])
+        figure = keras.diagnostics.diagnose(model, *data).plot()
+        said = {panel.get_title(): [text.get_text() for text in panel.texts] for panel in figure.axes}
+        assert said["share of saturated outputs"] == ["no squashing activation"]
+        assert said["last step / weights"] == ["no step was seen"]
+        assert said["mean of outputs"] == said["gradient norm"] == []
+
+    def test_large_means_are_drawn_on_a_scale_of_powers(self, data):
+        pytest.importorskip("matplotlib")
+        model = make(hidden=[layers.Rescaling(1e6, 1e6)])
+        assert keras.diagnostics.diagnose(model, *data).plot().axes[0].get_yscale() == "symlog"
 
     def test_without_matplotlib_one_line_names_the_command(self, data, monkeypatch):
         watch = Watch(*data)

@@ -176,5 +176,7 @@ def test_errors_say_what_is_needed():
 
     with pytest.raises(ArgumentError, match="is a Mine: only its code knows"):
         fold_batch_norm(Mine())
+    with pytest.raises(ArgumentError, match="'net' is a str"):
+        fold_batch_norm("net")
     with pytest.raises(NotBuiltError, match="no weights yet"):
         fold_batch_norm(keras.Sequential([Dense(2)]))

@@ -101,6 +101,40 @@ class TestCloneModel:
         model = keras.Sequential([Input((4,)), Dense(2, activation=bump, kernel_initializer=Gray()), Twice(3.0)])
         np.testing.assert_array_equal(clone_model(model).predict(X, verbose=0), model.predict(X, verbose=0))
 
+    def test_keeps_apart_what_has_the_same_name(self):
+        """Also in a model inside the model, each layer gets its own function and class again."""
+
+        def relu(x):
+            return 3 * x
+
+        def layer(factor):
+            class Dense(keras.layers.Dense):
+                def call(self, inputs):
+                    return super().call(inputs) * factor
+
+            return Dense(3, activation=relu)
+
+        a = Input((4,))
+        deep = keras.Model(a, keras.layers.Lambda(lambda x: x + 1)(keras.layers.Lambda(lambda x: x * 2)(a)))
+        inner = keras.Sequential([layer(2.0), layer(5.0), Dense(3, activation="tanh")])
+        model = keras.Sequential([Input((4,)), deep, inner])
+        clone = clone_model(model)
+        clone.set_weights(model.get_weights())
+        np.testing.assert_array_equal(clone.predict(X, verbose=0), model.predict(X, verbose=0))
+
+    def test_says_if_a_layer_is_made_with_two_things_of_one_name(self):
+        class Both(keras.layers.Layer):
+            def __init__(self, first, second, **kwargs):
+                super().__init__(**kwargs)
+                self.first, self.second = first, second
+
+            def call(self, inputs):
+                return self.first(inputs) + self.second(inputs)
+
+        model = keras.Sequential([Input((4,)), Both(lambda x: x, lambda x: 2 * x, name="both")])
+        with pytest.raises(ArgumentError, match="'both' is made with two different '<lambda>': rename one of them"):
+            clone_model(model)
+
     def test_with_a_clone_function_changes_or_shares_layers(self):
         model = sequential()
 
@@ -112,6 +146,31 @@ class TestCloneModel:
         changed = clone_model(model, clone_function=clone)
         assert changed.layers[1] is model.layers[1]
         assert not changed.layers[0].kernel.numpy().any()
+
+    @pytest.mark.parametrize("new", [None, {"units": 3}])
+    def test_wants_layers_of_a_clone_function(self, new):
+        for model in (sequential(), functional()):
+            with pytest.raises(ArgumentError, match=r"clone_function\('\w+'\) must give a layer, got"):
+                clone_model(model, clone_function=lambda layer: new)
+
+    @pytest.mark.parametrize("recursive", [False, True])
+    def test_is_frozen_where_the_model_is(self, recursive):
+        """Also where a layer was thawed inside a model that is frozen."""
+        model = functional()
+        model.get_layer("inner").trainable = False
+        model.get_layer("inner").layers[0].trainable = True
+        model.get_layer("shared").trainable = False
+        clone = clone_model(model, recursive=recursive)
+        assert [v.shape for v in clone.trainable_variables] == [v.shape for v in model.trainable_variables]
+        assert not clone.get_layer("inner").trainable
+        assert clone.get_layer("inner").layers[0].trainable
+        model.trainable = False
+        assert clone_model(model).trainable_variables == []
+
+    def test_is_of_a_model(self):
+        for other in ("net", Dense(3)):
+            with pytest.raises(ArgumentError, match="clone_model: expected a model, got "):
+                clone_model(other)
 
     def test_with_input_tensors_begins_there(self):
         x = Input((4,), batch_size=8)
@@ -254,6 +313,8 @@ class TestFreezing:
             freeze(sequential(), "hidden")
         with pytest.raises(ArgumentError, match="expected a regular expression"):
             freeze(sequential(), "(")
+        with pytest.raises(ArgumentError, match="expected a model or a layer, got "):
+            freeze(sequential().layers, "first")
         with pytest.raises(NotBuiltError, match="no variables yet"):
             unfreeze(keras.Sequential([Dense(3)]))
 

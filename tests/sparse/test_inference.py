@@ -6,7 +6,7 @@ import pytest
 import minidl as keras
 from minidl.errors import ArgumentError, DataFileError, NotBuiltError, ShapeError
 from minidl.layers import BatchNormalization, Dense, Input, LeakyReLU, PReLU
-from minidl.models import load_model
+from minidl.models import clone_model, load_model
 from minidl.sparse import SparseDense, prune, sparsity, to_sparse
 
 X = np.random.default_rng(1).standard_normal((300, 8)).astype(np.float32)
@@ -27,6 +27,13 @@ def pruned(share=0.8):
 def assert_same_predictions(a, b):
     """Other orders of summation: a few roundings of float32."""
     np.testing.assert_allclose(a.predict(X, verbose=0), b.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_a_clone_has_sparse_layers_too():
+    sparse = to_sparse(pruned())
+    clone = clone_model(sparse)
+    clone.set_weights(sparse.get_weights())
+    np.testing.assert_array_equal(clone.predict(X, verbose=0), sparse.predict(X, verbose=0))
 
 
 @pytest.mark.parametrize("share", [0.6, 0.9, 1.0])
