@@ -76,6 +76,11 @@ class TestHistory:
         assert len(history.history["loss"]) == 5
         assert len(history.history["val_loss"]) == 2
 
+    def test_has_the_validation_at_the_epochs_that_are_listed(self, model, x, y):
+        """They count from 1, as in Keras, while those of the history count from 0."""
+        history = model.fit(x, y, epochs=5, validation_data=(x, y), validation_freq=[1, 4], verbose=0)
+        assert history.epochs["val_loss"] == [0, 3]
+
 
 class TestBatches:
     def test_are_of_32_samples_unless_told_otherwise(self, make_model):
