@@ -24,7 +24,7 @@ from minidl.layers.symbolic import with_open_batch
 from minidl.metrics import Metric
 from minidl.models import files
 from minidl.models.summary import summarize
-from minidl.threads import one_blas_thread
+from minidl.threads import in_own_context, one_blas_thread
 from minidl.training import (
     Data,
     Objective,
@@ -200,6 +200,7 @@ class Model(Trainer, Layer):
         """The loss the model was compiled with."""
         return self.objective.loss
 
+    @in_own_context
     @one_blas_thread
     def fit(
         self,
@@ -273,6 +274,7 @@ class Model(Trainer, Layer):
             bar.close()
         return history
 
+    @in_own_context
     @one_blas_thread
     def evaluate(
         self,
@@ -296,6 +298,7 @@ class Model(Trainer, Layer):
             bar.close()
         return _as_asked(results, return_dict)
 
+    @in_own_context
     @one_blas_thread
     def predict(
         self,
@@ -314,6 +317,7 @@ class Model(Trainer, Layer):
         finally:
             bar.close()
 
+    @in_own_context
     @one_blas_thread
     def train_on_batch(
         self,
@@ -329,12 +333,14 @@ class Model(Trainer, Layer):
         rehearse(self, "train_on_batch", data, 1)
         return self._on_batch(self.steps.train, data, return_dict)
 
+    @in_own_context
     @one_blas_thread
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch as `evaluate` gives them; nothing is learned."""
         data = self._data("test_on_batch", "test_step", x, y, sample_weight)
         return self._on_batch(self.steps.test, data, return_dict)
 
+    @in_own_context
     @one_blas_thread
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
