@@ -7,6 +7,7 @@ from typing import Any as _Any
 
 from minidl import (
     activations,
+    applications,
     augmentation,
     backend,
     callbacks,
@@ -86,6 +87,7 @@ __all__ = [
     "Tensor",
     "Variable",
     "activations",
+    "applications",
     "augmentation",
     "backend",
     "callbacks",

@@ -6,6 +6,7 @@ Each derives from `MiniDLError` and from the built-in that fits, so that both `e
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -105,7 +106,8 @@ def warn_old_name(old: str, new: str) -> None:
 def warn_caller(message: str) -> None:
     """Warn of what the code that called minidl does: of its line, however deep inside of minidl that is noticed."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HOME):
+    # Methods that run inside of a context manager are called by way of contextlib.
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((_HOME, contextlib.__file__)):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, MiniDLWarning, stacklevel=level)
 

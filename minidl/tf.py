@@ -21,7 +21,7 @@ from minidl.autodiff.tracing import function
 from minidl.errors import removed_name
 from minidl.layers.variable import Variable
 
-__all__ = ["GradientTape", "Tensor", "Variable", "function", "keras", "math", "nn", "random"]
+__all__ = ["GradientTape", "Tensor", "Variable", "function", "keras", "linalg", "math", "nn", "random"]
 
 bool, float32, float64, int32, int64, uint8 = "bool", "float32", "float64", "int32", "int64", "uint8"
 
@@ -74,6 +74,7 @@ def _uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: str = 
     return Tensor(_random.spawn("dropout", seed).uniform(minval, maxval, shape), dtype)
 
 
+linalg = SimpleNamespace(global_norm=ops.global_norm, matmul=ops.matmul, norm=ops.norm)
 random = SimpleNamespace(normal=_normal, set_seed=_random.set_seed, uniform=_uniform)
 
 

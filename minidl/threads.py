@@ -15,13 +15,15 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager, nullcontext
-from contextvars import ContextVar
-from typing import Any
+from contextvars import ContextVar, copy_context
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from minidl import config
 from minidl.memory import Array
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 # How many elements of an array are worked on at a time, so that they stay in the cache (in float32, 128 KB).
 PIECE = 32_768
@@ -156,6 +158,20 @@ class OneBlasThread(ContextDecorator):
 
 
 one_blas_thread = OneBlasThread()
+
+
+def in_own_context(function: F) -> F:
+    """The function in a copy of the context: whatever it sets for the time of a block is gone when it is left.
+
+    Ctrl-C may come between the lines that begin a block and those that would end it, such as that of a recording.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return copy_context().run(function, *args, **kwargs)
+
+    return cast(F, run)
+
 
 _here = threading.local()
 

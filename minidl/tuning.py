@@ -57,6 +57,10 @@ class LearningRates:
         """The loss over the rate as a matplotlib figure, also written to `path` as PNG."""
         return plots.plot_learning_rates(self, path, title)
 
+    def __iter__(self) -> Iterator[Array]:
+        """The rates and the losses: `rates, losses = find_learning_rate(model, x, y)`."""
+        return iter((self.rates, self.losses))
+
     def __repr__(self) -> str:
         return f"<LearningRates: the loss climbs from {self.turning_point:.3g} on, suggested is {self.suggestion:.3g}>"
 

@@ -50,6 +50,9 @@ class TestWarnings:
             (lambda: keras.layers.InputLayer(input_shape=[2]), r"\(input_shape=…\)", r"InputLayer\(shape=…\)"),
             (lambda: keras.layers.InputLayer(batch_input_shape=[None, 2]), r"batch_input", r"\(batch_shape=…\)"),
             (lambda: keras.metrics.Mean().reset_states(), "reset_states", r"reset_state\(\)"),
+            (lambda: keras.layers.Layer().add_weight("w", (2, 3)), r"add_weight\('w', shape\)", r"shape, name='w'\)"),
+            (lambda: model().fit(X, Y, nb_epoch=1, verbose=0), r"fit\(nb_epoch=…\)", r"fit\(epochs=…\)"),
+            (lambda: model().fit(X, Y, workers=4, verbose=0), r"fit\(workers=…\)", "left out"),
             (lambda: model(metrics="accuracy"), 'metrics="accuracy"', r'metrics=\["accuracy"\]'),
             (lambda: model().compile("sgd", "mse", ["mae"]), "metrics as third argument", "metrics=…"),
             (lambda: keras.losses.Huber(reduction="auto"), 'reduction="auto"', 'reduction="sum_over_batch_size"'),
@@ -163,6 +166,7 @@ class TestTensorFlow:
         assert float(tf.reduce_mean(X)) == float(tf.math.reduce_mean(X)) == 5.5
         assert float(tf.math.log(tf.exp(1.0))) == pytest.approx(1)
         assert float(tf.nn.relu(-1.0)) == 0
+        assert float(tf.linalg.global_norm([X, X])) == pytest.approx(np.sqrt(2) * float(tf.linalg.norm(X)))
 
     def test_random(self):
         tf.random.set_seed(42)
@@ -192,6 +196,19 @@ class TestTensorFlow:
 
 
 class TestWays:
+    @pytest.mark.filterwarnings("ignore:.*old spelling:minidl.errors.MiniDLWarning")
+    def test_to_count_epochs(self):
+        assert model().fit(X, Y, nb_epoch=3, verbose=0).epoch == [0, 1, 2]
+
+    @pytest.mark.filterwarnings("ignore:.*old spelling:minidl.errors.MiniDLWarning")
+    def test_to_make_weights_by_name(self):
+        """The order of Keras 2: name, shape, dtype, initializer."""
+        layer = keras.layers.Layer()
+        weight = layer.add_weight("scale", [2, 3], "float64", "ones", trainable=False)
+        assert (weight.name, weight.dtype, weight.trainable) == ("scale", np.float64, False)
+        np.testing.assert_array_equal(weight, np.ones((2, 3)))
+        assert layer.add_weight("w", shape=(4, 1), initializer="zeros").shape == (4, 1)
+
     """Losses, metrics, initializers and optimizers by class, by function and by string, in all spellings."""
 
     @pytest.mark.parametrize(
@@ -252,6 +269,10 @@ class TestWays:
 
 
 class TestTypos:
+    def test_of_arguments_of_fit(self):
+        with pytest.raises(TypeError, match=r"fit\(\) got an unexpected keyword argument 'epoch'"):
+            model().fit(X, Y, epoch=3)
+
     @pytest.mark.parametrize(
         ("use", "message"),
         [

@@ -45,6 +45,12 @@ def state(model):
 
 
 class TestSweep:
+    def test_unpacks_into_rates_and_losses(self, x, y):
+        found = keras.find_learning_rate(network(), x, y, steps=60)
+        rates, losses = found
+        assert rates is found.rates
+        assert losses is found.losses
+
     def test_turns_where_the_mathematics_says(self):
         """Descent on ½·c·w² from afar: w is multiplied by 1 − ηc in each step, so the loss climbs above η = 2/c."""
         inputs = np.full((32, 1), CURVATURE**0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.callbacks.callback import Callback, Logs
+from minidl.callbacks.logs import Numbers
 
 
 class History(Callback):
@@ -14,13 +15,13 @@ class History(Callback):
     """
 
     def __init__(self) -> None:
-        self.history: dict[str, list[Any]] = {}
+        self.history: dict[str, list[Any]] = Numbers()
         self.epoch: list[int] = []
         self.epochs: dict[str, list[int]] = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start anew."""
-        self.history, self.epoch, self.epochs = {}, [], {}
+        self.history, self.epoch, self.epochs = Numbers(), [], {}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the epoch down."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl.callbacks.callback import Callback, Logs
+from minidl.callbacks.logs import name_today
 from minidl.checks import number
 from minidl.errors import ArgumentError, MiniDLWarning, look_up
 
@@ -66,7 +67,9 @@ class Monitor(Callback):
         if name == "loss":
             return "down"
         own = {metric.name: metric.direction for metric in getattr(self.model, "metrics", ())}
-        direction: Any = own.get(name) or self.model.objective.direction(name)
+        direction: Any = None
+        for known in dict.fromkeys((name, name_today(name))):
+            direction = direction or own.get(known) or self.model.objective.direction(known)
         if direction is None:
             raise ArgumentError(
                 f"{type(self).__name__}: nobody knows whether monitor={self.monitor!r} is better when it goes up or "

@@ -26,7 +26,7 @@ from minidl.autodiff.tracing import TracedTensor
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import MISSING, Configurable, snake_case
 from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, unknown_name
-from minidl.layers.naming import unique_name
+from minidl.layers.naming import also_name_first, unique_name
 from minidl.layers.symbolic import KerasTensor, Node, record, symbolic, trial, with_open_batch
 from minidl.layers.symbolic import OpenShape as OpenShape
 from minidl.layers.variable import Variable
@@ -220,6 +220,7 @@ class Layer(Configurable):
 
     # Weights.
 
+    @also_name_first
     def add_weight(
         self,
         shape: Sequence[int] = (),

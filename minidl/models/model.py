@@ -24,7 +24,7 @@ from minidl.layers.symbolic import with_open_batch
 from minidl.metrics import Metric
 from minidl.models import files
 from minidl.models.summary import summarize
-from minidl.threads import one_blas_thread
+from minidl.threads import in_own_context, one_blas_thread
 from minidl.training import (
     Data,
     Objective,
@@ -202,6 +202,7 @@ class Model(Trainer, Layer):
         """The loss the model was compiled with."""
         return self.objective.loss
 
+    @in_own_context
     @one_blas_thread
     def fit(
         self,
@@ -220,8 +221,9 @@ class Model(Trainer, Layer):
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: int = 1,
+        validation_freq: int | Sequence[int] = 1,
         augment: Callable[..., Any] | None = None,
+        **old: Any,
     ) -> History:
         """Train for the epochs from `initial_epoch` to `epochs`; gives the History.
 
@@ -232,13 +234,16 @@ class Model(Trainer, Layer):
 
         With `steps_per_epoch` an epoch has so many batches: it goes on where the last one ended, and begins anew at the
         end of the data. `validation_steps` validates on the first batches only, `validation_freq` n after every n-th
-        epoch only. `augment(x, generator)` gives the samples of a training batch in another form, such as flipped or
-        shifted images (see `minidl.augmentation`); it runs beside the training, in a thread of its own. Of three
-        arguments, `augment(x, y, generator)`, it gives samples and targets, such as mixed ones.
+        epoch only, a list after those epochs that are in it, counted from 1. `augment(x, generator)` gives the samples
+        of a training batch in another form, such as flipped or shifted images (see `minidl.augmentation`); it runs
+        beside the training, in a thread of its own. Of three arguments, `augment(x, y, generator)`, it gives samples
+        and targets, such as mixed ones.
 
         Data that is empty, not finite, of the wrong shape, or labelled with classes that do not exist is an error
         before anything is learned. An exception, Ctrl-C too, leaves the model with what it has learned so far.
+        `nb_epoch` is an old spelling of `epochs`; `workers`, `max_queue_size` and `use_multiprocessing` do nothing.
         """
+        epochs = _old_arguments(epochs, old)
         data, validation = self._data("fit", "train_step", x, y, sample_weight), None
         size = _count("batch_size", batch_size, 32)
         validation_size = _count("validation_batch_size", validation_batch_size, size)
@@ -248,7 +253,7 @@ class Model(Trainer, Layer):
             data, validation = data.split(validation_split)
         data = data.with_class_weight(class_weight)
         steps = _count("steps_per_epoch", steps_per_epoch, data.steps(size))
-        every = _count("validation_freq", validation_freq, 1)
+        validated = _validated(validation_freq)
         epochs, initial_epoch = _count("epochs", epochs, 1, least=0), _count("initial_epoch", initial_epoch, 0, least=0)
         if epochs < initial_epoch:
             raise ArgumentError(f"fit: epochs={epochs} is the last epoch and lies before initial_epoch={initial_epoch}")
@@ -267,7 +272,7 @@ class Model(Trainer, Layer):
         try:
             fit(
                 self, data, validation, told, batch_size=size, epochs=range(initial_epoch, epochs), steps=steps,
-                run=run, shuffle=shuffle, validation_batch_size=validation_size, augment=augment, validation_freq=every,
+                run=run, shuffle=shuffle, validation_batch_size=validation_size, augment=augment, validated=validated,
             )  # fmt: skip
         finally:
             run.stop()
@@ -279,6 +284,7 @@ class Model(Trainer, Layer):
         """How many epochs of the last training are over; that of a model from a file goes on with it as before."""
         return 0 if self._run is None else self._run.epoch
 
+    @in_own_context
     @one_blas_thread
     def evaluate(
         self,
@@ -302,6 +308,7 @@ class Model(Trainer, Layer):
             bar.close()
         return _as_asked(results, return_dict)
 
+    @in_own_context
     @one_blas_thread
     def predict(
         self,
@@ -320,6 +327,7 @@ class Model(Trainer, Layer):
         finally:
             bar.close()
 
+    @in_own_context
     @one_blas_thread
     def train_on_batch(
         self,
@@ -335,12 +343,14 @@ class Model(Trainer, Layer):
         rehearse(self, "train_on_batch", data, 1)
         return self._on_batch(self.steps.train, data, return_dict)
 
+    @in_own_context
     @one_blas_thread
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch as `evaluate` gives them; nothing is learned."""
         data = self._data("test_on_batch", "test_step", x, y, sample_weight)
         return self._on_batch(self.steps.test, data, return_dict)
 
+    @in_own_context
     @one_blas_thread
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
@@ -459,6 +469,28 @@ def _are_metrics(loss_weights: Any) -> bool:
 
 def _count(name: str, value: int | None, default: int, least: int = 1) -> int:
     return default if value is None else count("Model", name, value, least)
+
+
+def _old_arguments(epochs: int, old: Mapping[str, Any]) -> int:
+    """The epochs, also where older code names them otherwise; an error for arguments that `fit` never had."""
+    for name, value in old.items():
+        if name == "nb_epoch":
+            warn_old_name("fit(nb_epoch=…)", "fit(epochs=…)")
+            epochs = value
+        elif name in ("workers", "max_queue_size", "use_multiprocessing"):
+            warn_old_name(f"fit({name}=…)", "left out: arrays need no workers")
+        else:
+            raise TypeError(f"Model.fit() got an unexpected keyword argument {name!r}")
+    return epochs
+
+
+def _validated(validation_freq: Any) -> Callable[[int], bool]:
+    """Which epochs, counted from 1, are followed by a validation: every n-th, or those that are listed."""
+    if isinstance(validation_freq, (list, tuple, set, range)):
+        epochs = {_count("validation_freq", epoch, 1) for epoch in validation_freq}
+        return lambda epoch: epoch in epochs
+    every = _count("validation_freq", validation_freq, 1)
+    return lambda epoch: epoch % every == 0
 
 
 def _first(data: Data, name: str, steps: int | None, size: int) -> Data:

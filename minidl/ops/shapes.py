@@ -32,7 +32,7 @@ from minidl.memory import Array
 __all__ = [
     "arange", "argsort", "broadcast_to", "cast", "concatenate", "convert_to_numpy", "convert_to_tensor", "dot",
     "einsum", "expand_dims", "eye", "flip", "full", "moveaxis", "one_hot", "ones", "ones_like", "pad", "ravel",
-    "repeat", "reshape", "shape", "sort", "split", "squeeze", "stack", "stop_gradient", "swapaxes", "take",
+    "repeat", "reshape", "shape", "size", "sort", "split", "squeeze", "stack", "stop_gradient", "swapaxes", "take",
     "take_along_axis", "tile", "transpose", "zeros", "zeros_like",
 ]  # fmt: skip
 
@@ -51,6 +51,12 @@ def shape(x: TensorLike) -> tuple[int, ...]:
     """The sizes of the axes; None for those that are open in a symbolic tensor."""
     sizes: tuple[int, ...] = x.shape if hasattr(x, "shape") else as_tensor(x).shape
     return sizes
+
+
+def size(x: TensorLike) -> int | None:
+    """The number of elements; None for a symbolic tensor that has an open axis."""
+    sizes = shape(x)
+    return None if None in sizes else math.prod(sizes)
 
 
 def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike | None = None) -> Tensor:

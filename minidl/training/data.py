@@ -221,12 +221,16 @@ def as_data(
 
 def _nested(where: str, what: str, x: Any) -> Any:
     """One array, or several in a list or a dictionary as they are given."""
-    of_arrays = isinstance(x, (list, tuple)) and all(hasattr(part, "dtype") and part.ndim for part in x)
-    if not (isinstance(x, Mapping) or of_arrays) or not x:
+    if not (isinstance(x, Mapping) or _lists_arrays(x)) or not x:
         return _numbers(where, what, x)
     parts = x if isinstance(x, Mapping) else dict(enumerate(x))
     arrays = {key: _numbers(where, f"{what}[{key!r}]", part) for key, part in parts.items()}
     return arrays if isinstance(x, Mapping) else list(arrays.values())
+
+
+def _lists_arrays(x: Any) -> bool:
+    """Whether these are several arrays, or one, in a list, and not rows of numbers."""
+    return isinstance(x, (list, tuple)) and all(hasattr(part, "dtype") and part.ndim for part in x)
 
 
 def _by_names(where: str, what: str, value: Any, names: Sequence[str], needed: bool = True) -> Any:
@@ -237,7 +241,7 @@ def _by_names(where: str, what: str, value: Any, names: Sequence[str], needed: b
                 raise unknown_name(f"key of {what}", name, names)
         value = [value.get(name) for name in names]
     elif len(names) == 1:
-        value = [value]
+        value = value if _lists_arrays(value) and len(value) == 1 else [value]
     elif not isinstance(value, (list, tuple)) or len(value) != len(names):
         got = f"{len(value)} of them" if isinstance(value, (list, tuple)) else f"a {type(value).__name__}"
         raise ArgumentError(
@@ -271,6 +275,11 @@ def _numbers(where: str, name: str, value: Any) -> Array:
     """The value as an array of numbers with at least one axis."""
     if value is None:
         raise ArgumentError(f"{where}: expected an array {name}, got None")
+    if isinstance(value, Iterator):
+        raise DTypeError(
+            f"{where}: expected an array {name}, got a {type(value).__name__}: hand its batches over one by one, to "
+            "train_on_batch, test_on_batch or predict_on_batch"
+        )
     try:
         array = np.asarray(plain(value))
     except ValueError as error:

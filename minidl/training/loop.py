@@ -12,7 +12,9 @@ from minidl.autodiff import no_grad
 from minidl.autodiff.tensor import plain
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.callbacks import CallbackList
-from minidl.errors import MiniDLError, ShapeError
+from minidl.callbacks.logs import Numbers
+from minidl.errors import ArgumentError, MiniDLError, ShapeError
+from minidl.layers.layer import Layer
 from minidl.training.data import Augment, Batch, Data, augmented, change
 from minidl.training.run import Run
 from minidl.training.step import loss_of
@@ -29,6 +31,11 @@ def rehearse(
     if model.steps.own(step):
         return
     x, y, sample_weight = next(data.batches(size))
+    if isinstance(augment, Layer):
+        raise ArgumentError(
+            f"{where}: augment is a function f(x, generator), got the layer {augment.name!r}: make it the first of the "
+            "model, where it acts in training only"
+        )
     if augment is not None:
         before = len(leaves(x)[0])
         x, y, _ = change((x, y, sample_weight), augment, np.random.default_rng(0))
@@ -65,13 +72,14 @@ def fit(
     augment: Augment | None,
     steps: int,
     validation_batch_size: int,
-    validation_freq: int,
+    validated: Callable[[int], bool],
 ) -> None:
     """Train for `epochs`, telling the callbacks of everything; `run` says where the training stands, and is moved on.
 
     `augment(x, generator)` changes the samples of each batch, `augment(x, y, generator)` the targets as well.
 
-    An epoch has `steps` batches: it goes on where the last one ended, and begins anew at the end of the data.
+    An epoch has `steps` batches: it goes on where the last one ended, and begins anew at the end of the data. After
+    it comes a validation if it is `validated`, which counts from 1.
     """
     model.stop_training = False
     callbacks("on_train_begin", {})
@@ -83,13 +91,13 @@ def fit(
     for epoch in epochs:
         callbacks("on_epoch_begin", epoch, {})
         logs = _epoch(model, islice(batches, steps), model.steps.train, callbacks, "train")
-        if validation is not None and (epoch + 1) % validation_freq == 0:
+        if validation is not None and validated(epoch + 1):
             results = evaluate(model, validation, callbacks, validation_batch_size)
             logs |= {f"val_{name}": value for name, value in sorted(results.items())}
         # Now, so that a callback that saves the model here saves one that has this epoch behind it.
         run.epoch, run.batches = epoch + 1, run.batches + steps
         # What callbacks add is for those after them, not for the end of training.
-        callbacks("on_epoch_end", epoch, dict(logs))
+        callbacks("on_epoch_end", epoch, Numbers(logs))
         if model.stop_training:
             break
     callbacks("on_train_end", logs)
@@ -130,7 +138,7 @@ def _epoch(model: Any, batches: Any, step: Callable[..., None], callbacks: Callb
 
 
 def _logs(model: Any) -> dict[str, Any]:
-    return dict(sorted(model.steps.results().items()))
+    return Numbers(sorted(model.steps.results().items()))
 
 
 def predict(model: Any, data: Data, callbacks: CallbackList, batch_size: int) -> Any:

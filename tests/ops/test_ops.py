@@ -815,6 +815,8 @@ class TestMakingTensors:
 
     def test_shape_and_convert_to_numpy(self):
         assert ops.shape([[1, 2, 3]]) == (1, 3)
+        assert (ops.size([[1, 2, 3]]), ops.size(2.0), ops.size(np.ones((0, 3)))) == (3, 1, 0)
+        assert ops.size(minidl.Input((3,))) is None
         array = ops.convert_to_numpy(Tensor([1.0, 2.0]))
         assert type(array) is np.ndarray
         assert array.tolist() == [1, 2]
@@ -826,8 +828,8 @@ class TestMakingTensors:
 
 
 MAKING = {
-    "arange", "convert_to_numpy", "eye", "full", "one_hot", "ones", "ones_like", "shape", "stop_gradient", "zeros",
-    "zeros_like",
+    "arange", "convert_to_numpy", "eye", "full", "one_hot", "ones", "ones_like", "shape", "size", "stop_gradient",
+    "zeros", "zeros_like",
 }  # fmt: skip
 
 # Those of lists, in test_clipping.py.

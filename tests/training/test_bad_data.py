@@ -190,6 +190,10 @@ def test_outputs_that_are_not_one_a_sample(x, y):
         ({"validation_split": 0.5, "validation_steps": 0}, "validation_steps must be an integer ≥ 1, got 0"),
         ({"validation_split": 0.5, "validation_steps": 2}, "expected at most 1, the number of batches of 32, got 2"),
         ({"validation_split": 0.5, "validation_freq": 0}, "validation_freq must be an integer ≥ 1, got 0"),
+        ({"validation_split": 0.5, "validation_freq": [0]}, "validation_freq must be an integer ≥ 1, got 0"),
+        ({"validation_split": 0.5, "validation_freq": "2"}, "validation_freq must be an integer ≥ 1, got '2'"),
+        ({"augment": keras.layers.GaussianNoise(0.1, name="noise")}, "augment is a function f(x, generator), got the "
+         "layer 'noise': make it the first of the model"),
         ({"validation_batch_size": 0}, "validation_batch_size must be an integer ≥ 1, got 0"),
         ({"validation_split": 1.0}, "validation_split: expected a fraction between 0 and 1, got 1.0"),
         ({"validation_split": -0.1}, "validation_split: expected a fraction between 0 and 1, got -0.1"),
@@ -233,3 +237,10 @@ def test_a_failed_fit_does_not_change_what_the_next_one_does(make_model, x, y):
         model.fit(x, y, batch_size=4, verbose=0)
         weights.append(np.concatenate([w.ravel() for w in model.get_weights()]))
     np.testing.assert_array_equal(*weights)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_generators_are_told_from_arrays(model, x, y, method):
+    batches = ((x[start : start + 4], y[start : start + 4]) for start in range(0, 20, 4))
+    with pytest.raises(DTypeError, match=rf"{method}: expected an array x, got a generator: .*train_on_batch"):
+        getattr(model, method)(batches, verbose=0)

@@ -111,3 +111,22 @@ class TestSeveralArrays:
     def test_errors_name_the_array(self, x, message):
         with pytest.raises((ShapeError, DTypeError), match=message):
             as_inputs("predict", x)
+
+
+class TestListsOfOneArray:
+    """Older code puts the only input, and the only targets, in lists."""
+
+    def test_stand_for_the_array(self, make_model, state, x, y):
+        listed, plain = make_model(), make_model()
+        listed.fit([x], [y], epochs=2, shuffle=False, verbose=0, validation_data=([x], [y]))
+        plain.fit(x, y, epochs=2, shuffle=False, verbose=0, validation_data=(x, y))
+        assert state(listed) == state(plain)
+        np.testing.assert_array_equal(listed.predict([x], verbose=0), plain.predict(x, verbose=0))
+        assert listed.evaluate([x], [y], verbose=0) == plain.evaluate(x, y, verbose=0)
+
+    def test_rows_of_numbers_are_no_such_list(self, model, x):
+        np.testing.assert_array_equal(model.predict([x[0].tolist()], verbose=0), model.predict(x[:1], verbose=0))
+
+    def test_of_another_length_are_counted(self, model, x, y):
+        with pytest.raises(ShapeError, match=r"x has 20 samples but y has 19"):
+            model.fit([x], [y[1:]], verbose=0)

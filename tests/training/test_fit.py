@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import minidl as keras
+from minidl.autodiff import graph
+from minidl.autodiff.tracing import Runner, Trace
 
 
 class Batches(keras.callbacks.Callback):
@@ -75,6 +77,11 @@ class TestHistory:
         history = model.fit(x, y, epochs=5, validation_data=(x, y), validation_freq=2, verbose=0)
         assert len(history.history["loss"]) == 5
         assert len(history.history["val_loss"]) == 2
+
+    def test_has_the_validation_at_the_epochs_that_are_listed(self, model, x, y):
+        """They count from 1, as in Keras, while those of the history count from 0."""
+        history = model.fit(x, y, epochs=5, validation_data=(x, y), validation_freq=[1, 4], verbose=0)
+        assert history.epochs["val_loss"] == [0, 3]
 
 
 class TestBatches:
@@ -245,6 +252,24 @@ class TestFreezing:
 
 
 class TestWhileTraining:
+    def test_ctrl_c_between_two_lines_leaves_no_block_open(self, make_model, state, x, y):
+        """As if it came just after a recording or `no_grad` had begun, before the block that would end it."""
+
+        class Unlucky(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                graph._trace.set(Trace([], Runner()))
+                graph._recording.set(False)
+                raise KeyboardInterrupt
+
+        interrupted, calm = make_model(), make_model()
+        with pytest.raises(KeyboardInterrupt):
+            interrupted.fit(x, y, batch_size=20, shuffle=False, verbose=0, callbacks=[Unlucky()])
+        assert graph.active_trace() is None
+        assert graph.is_recording()
+        interrupted.fit(x, y, batch_size=20, shuffle=False, verbose=0)
+        calm.fit(x, y, batch_size=20, epochs=2, shuffle=False, verbose=0)
+        assert state(interrupted) == state(calm)
+
     def test_the_learning_rate_may_change(self, make_model, x, y):
         """With rate 0 from the second epoch on, the weights stay those of the first."""
 
