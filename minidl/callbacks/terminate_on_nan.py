@@ -70,7 +70,7 @@ class TerminateOnNaN(Callback):
             broken = [v.path for v in self.model.variables if v.dtype.kind == "f" and not np.isfinite(v.data).all()]
             if broken:
                 return f"Before it {', '.join(broken[:3])} had become NaN or infinite: the step before was too large."
-            return _first_in(self.model, self.model.steps.batch[0])
+            return _first_in(self.model, self.model._steps.batch[0])
         finally:
             after.restore()
 
