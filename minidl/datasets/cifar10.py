@@ -11,7 +11,6 @@ import hashlib
 import io
 import os
 import pickle
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -76,6 +75,8 @@ def _folder(place: Path) -> Iterator[tuple[str, bytes]]:
 
 def _archive(source: Path | bytes, place: str) -> Iterator[tuple[str, bytes]]:
     """The name and the content of each batch in the archive `source`, which is read front to back, never unpacked."""
+    import tarfile  # with the packing methods it knows, which few need
+
     with opened(source, place) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             if member.isfile() and _batch(member.name) in BATCHES:
