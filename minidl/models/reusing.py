@@ -9,13 +9,12 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import Configurable
-from minidl.errors import ArgumentError, MiniDLWarning, NotBuiltError
+from minidl.errors import ArgumentError, NotBuiltError, warn_caller
 from minidl.layers import Input, InputLayer, Layer
 from minidl.layers.symbolic import KerasTensor
 from minidl.layers.variable import Variable
@@ -171,7 +170,7 @@ def _compile_alike(clone: Model, model: Model) -> None:
     try:
         optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
     except ArgumentError as error:
-        warnings.warn(f"clone_model: the clone is not compiled: {error}", MiniDLWarning, stacklevel=3)
+        warn_caller(f"clone_model: the clone is not compiled: {error}")
         return
     clone.compile(optimizer, model.loss, run_eagerly=model.run_eagerly)
     # The metrics, too, may be functions, which no configuration describes.
