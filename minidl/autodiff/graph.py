@@ -20,8 +20,9 @@ from minidl.kernels import Add, Kernel
 from minidl.memory import Array, Heap, Memory
 
 if TYPE_CHECKING:
+    from minidl.autodiff.recording import Trace
+    from minidl.autodiff.replaying import Runner
     from minidl.autodiff.tensor import Tensor
-    from minidl.autodiff.tracing import Runner, Trace
 
 HEAP = Heap()
 _numbers = itertools.count()
@@ -100,7 +101,7 @@ def new_generation() -> None:
 
 
 def active_trace() -> Trace | Runner | None:
-    """Who is handed every kernel to run it; None where nobody asked for that. See `minidl.autodiff.tracing`."""
+    """Who is handed every kernel to run it; None where nobody asked for that. See `minidl.autodiff.replaying`."""
     return _trace.get()
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from minidl.autodiff import no_grad
 from minidl.autodiff.graph import HEAP, layer_path, tracing
+from minidl.autodiff.replaying import Runner
 from minidl.autodiff.tensor import Tensor
-from minidl.autodiff.tracing import Runner
 from minidl.autodiff.tree import leaves
 from minidl.callbacks.callback import Callback, Logs
 from minidl.errors import NonFiniteError

@@ -1,6 +1,6 @@
 """One look at a network: a forward and a backward pass on a sample, with somebody watching every kernel.
 
-All kernels are handed to a `Runner` while it is in place (see `minidl.autodiff.tracing`), each with the path of the
+All kernels are handed to a `Runner` while it is in place (see `minidl.autodiff.replaying`), each with the path of the
 layer that it belongs to. So nothing has to be known about the model: what runs, is seen.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 
 from minidl.autodiff import GradientTape, no_grad
 from minidl.autodiff.graph import HEAP, backward, layer_path, tracing
+from minidl.autodiff.replaying import Runner
 from minidl.autodiff.tensor import Tensor
-from minidl.autodiff.tracing import Runner
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.diagnostics import picture
 from minidl.diagnostics.layer_look import LayerLook, table

@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from minidl import activations, config, constraints, initializers, ops, regularizers
 from minidl.autodiff.graph import active_trace, layer_path, new_generation, training_mode
+from minidl.autodiff.recording import TracedTensor
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast
-from minidl.autodiff.tracing import TracedTensor
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import MISSING, Configurable, snake_case
 from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, unknown_name
