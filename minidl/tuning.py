@@ -24,7 +24,7 @@ import numpy as np
 from minidl import plots
 from minidl.checks import count, number
 from minidl.errors import ArgumentError, NonFiniteError, warn_caller
-from minidl.layers.snapshot import Snapshot, generators
+from minidl.layers.snapshot import Snapshot
 from minidl.memory import Array
 from minidl.training import as_data, rehearse
 
@@ -152,9 +152,8 @@ def _unchanged(model: Any) -> Iterator[None]:
     optimizer = model.optimizer
     optimizer.build(model.trainable_variables)
     rate = optimizer._learning_rate
-    before = Snapshot([*model.variables, *optimizer.variables], generators(model))
-    try:
-        yield
-    finally:
-        optimizer._learning_rate = rate
-        before.restore()
+    with Snapshot(model, [*model.variables, *optimizer.variables]):
+        try:
+            yield
+        finally:
+            optimizer._learning_rate = rate

@@ -15,7 +15,7 @@ ERRORS = [kind for kind in NAMED if kind is not MiniDLError]
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_each_is_also_a_builtin(error):
-    builtin = (ValueError, TypeError, RuntimeError, AssertionError, ImportError, FileNotFoundError)
+    builtin = (ValueError, TypeError, RuntimeError, AssertionError, AttributeError, ImportError, FileNotFoundError)
     assert issubclass(error, builtin)
     assert error.__doc__
 

@@ -16,8 +16,8 @@ from minidl import ops
 from minidl.autodiff import Tensor, hvp
 from minidl.autodiff.tensor import as_array
 from minidl.checks import count, flag, number
-from minidl.diagnostics.undisturbed import undisturbed
 from minidl.errors import NotBuiltError, ShapeError
+from minidl.layers.snapshot import Snapshot
 from minidl.memory import Array, Shape
 from minidl.training import as_data
 
@@ -70,7 +70,7 @@ class Hessian:
             value: Tensor = model.objective(self._data.y, outputs, self._data.sample_weight)
             return sum(map(ops.sum, added), value)
 
-        with undisturbed(model):
+        with Snapshot(model, model.non_trainable_variables):
             products = hvp(loss, tuple(v.data for v in variables), tuple(as_array(v) for v in vectors))
         return [product.data for product in products]
 

@@ -373,21 +373,14 @@ class Layer(Configurable):
         adds to the losses inside of that step only: a replay would not renew them.
         """
         trace = active_trace()
-        added = [loss for layer in self._with_all_inside() for loss in layer._losses]
+        added = [loss for layer in layers_of(self) for loss in layer._losses]
         added = [loss for loss in added if not isinstance(loss, TracedTensor) or loss.trace is trace]
         return added + [as_tensor(v.regularizer(v)) for v in self.trainable_variables if v.regularizer is not None]
 
     def forget_losses(self) -> None:
         """Drop what calls have added to the loss: what follows is a new batch."""
-        for layer in self._with_all_inside():
+        for layer in layers_of(self):
             layer._losses.clear()
-
-    def _with_all_inside(self) -> list[Layer]:
-        """This layer, those inside it, those inside them, each once."""
-        found = {id(self): self}
-        for inside in self._layers:
-            found.update((id(layer), layer) for layer in inside._with_all_inside())
-        return list(found.values())
 
     def _add_activity(self, regularizer: Callable[[TensorLike], TensorLike], outputs: Any) -> None:
         """Add the penalty on each output, divided by the size of the batch, which it is not to depend on."""
@@ -501,6 +494,14 @@ class SameShape(Layer):
     def _as_input(self, x: TensorLike) -> Any:
         tensor = super()._as_input(x)
         return cast(tensor, self.dtype) if isinstance(tensor, Tensor) and tensor.dtype.kind in "iub" else tensor
+
+
+def layers_of(layer: Layer) -> list[Layer]:
+    """A layer, those inside it, those inside them, each once, in their order."""
+    found = {id(layer): layer}
+    for inside in layer._layers:
+        found.update((id(part), part) for part in layers_of(inside))
+    return list(found.values())
 
 
 @contextmanager

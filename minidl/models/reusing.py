@@ -9,13 +9,14 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import Configurable
 from minidl.errors import ArgumentError, NotBuiltError, warn_caller
 from minidl.layers import Input, InputLayer, Layer
+from minidl.layers.layer import layers_of
 from minidl.layers.symbolic import KerasTensor
 from minidl.layers.variable import Variable
 from minidl.models import files
@@ -179,18 +180,6 @@ def _compile_alike(clone: Model, model: Model) -> None:
 
 
 # Which variables training changes.
-
-
-def layers_of(layer: Layer) -> Iterator[Layer]:
-    """The layer and all layers inside it, each once, in their order."""
-    seen: dict[Layer, None] = {}
-    pending = [layer]
-    while pending:
-        layer = pending.pop()
-        if layer not in seen:
-            seen[layer] = None
-            pending += reversed(layer._layers)
-    yield from seen
 
 
 def variables_matching(model: Layer, pattern: str) -> list[Variable]:
