@@ -7,7 +7,6 @@ red plane, the green, the blue, row by row) and the Python one (a pickle a file,
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import pickle
@@ -18,7 +17,7 @@ import numpy as np
 
 from minidl.datasets.download import fetch, keep
 from minidl.datasets.finding import Bytes, Data, Source
-from minidl.datasets.reading import check_length, opened
+from minidl.datasets.reading import check_length, opened, sha256
 from minidl.errors import DataFileError, DataNotFoundError
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -56,7 +55,7 @@ def _checked(content: bytes, url: str) -> tuple[str, Data]:
     size, expected = ARCHIVES[name]
     if len(content) != size:
         raise DataFileError(f"{url}: sent {len(content):,} bytes, expected {size:,}")
-    digest = hashlib.sha256(content).hexdigest()
+    digest = sha256(content)
     if digest != expected:
         raise DataFileError(f"{url}: the SHA-256 of what it sent is {digest}, expected {expected}")
     return name, _assembled(_archive(content, url), url)
