@@ -11,8 +11,8 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
@@ -31,6 +31,7 @@ from minidl.layers.symbolic import KerasTensor, Node, record, symbolic, trial, w
 from minidl.layers.symbolic import OpenShape as OpenShape
 from minidl.layers.variable import Variable
 from minidl.memory import Array, Shape
+from minidl.scopes import during
 
 # How many bytes of weights may still be made; None: any.
 _allowance: ContextVar[int | None] = ContextVar("allowance", default=None)
@@ -200,16 +201,11 @@ class Layer(Configurable):
             Layer.build(self, shape)
             self.built_shape = shape
 
-    @contextmanager
-    def naming_scope(self) -> Iterator[None]:
+    def naming_scope(self) -> AbstractContextManager[None]:
         """What is made inside the block gets a path below this layer's name."""
         scope = layer_path.get()
         inside = f"/{scope}".endswith(f"/{self.name}/")
-        token = layer_path.set(scope if inside else f"{scope}{self.name}/")
-        try:
-            yield
-        finally:
-            layer_path.reset(token)
+        return during(layer_path, scope if inside else f"{scope}{self.name}/")
 
     def _as_input(self, x: TensorLike) -> Any:
         """Arrays become tensors, floating-point ones of the layer's dtype; other arguments stay as they are."""
@@ -504,28 +500,18 @@ def layers_of(layer: Layer) -> list[Layer]:
     return list(found.values())
 
 
-@contextmanager
-def without_losses() -> Iterator[None]:
+def without_losses() -> AbstractContextManager[None]:
     """Inside the block nothing that calls add to the loss is kept, as nobody will ask for it."""
-    token = _keeping_losses.set(False)
-    try:
-        yield
-    finally:
-        _keeping_losses.reset(token)
+    return during(_keeping_losses, False)
 
 
-@contextmanager
-def weights_limited_to(nbytes: int) -> Iterator[None]:
+def weights_limited_to(nbytes: int) -> AbstractContextManager[None]:
     """Inside the block, weights of more than `nbytes` bytes are refused before there is memory for them.
 
     A file says how large its weights are twice, as a layer's size and by the weights themselves: it is not to claim
     more of the first than it brings of the second.
     """
-    token = _allowance.set(nbytes)
-    try:
-        yield
-    finally:
-        _allowance.reset(token)
+    return during(_allowance, nbytes)
 
 
 def _spend(nbytes: int) -> None:
