@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# Where minidl's own code is.
-_HOME = os.path.dirname(__file__) + os.sep
+# Where minidl's own code is, and what stands between two pieces of it where a context decorates a function.
+_OWN = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
 
 
 class MiniDLError(Exception):
@@ -106,8 +106,7 @@ def warn_old_name(old: str, new: str) -> None:
 def warn_caller(message: str) -> None:
     """Warn of what the code that called minidl does: of its line, however deep inside of minidl that is noticed."""
     level, frame = 1, sys._getframe()
-    # Methods that run inside of a context manager are called by way of contextlib.
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((_HOME, contextlib.__file__)):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OWN):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, MiniDLWarning, stacklevel=level)
 

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from minidl.autodiff.graph import HEAP, AddGradients, active_trace, layer_path, tracing
+from minidl.autodiff.replaying import Forward, Instruction, Perform, Runner
 from minidl.autodiff.tensor import Tensor, plain
-from minidl.autodiff.tracing import Forward, Instruction, Perform, Runner
 from minidl.autodiff.tree import leaves
 from minidl.errors import GraphError
 from minidl.kernels import (

@@ -13,8 +13,8 @@ import functools
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ContextDecorator, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ContextDecorator, nullcontext
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar, cast
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from minidl import config
 from minidl.memory import Array
+from minidl.scopes import during
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,14 +37,9 @@ LARGE_PRODUCT = 3_000_000
 _left_to_blas: ContextVar[bool] = ContextVar("left_to_blas", default=False)
 
 
-@contextmanager
-def products_divided(divided: bool = True) -> Iterator[None]:
+def products_divided(divided: bool = True) -> AbstractContextManager[None]:
     """In this block BLAS divides large products, and nothing else is divided; or, with False, the other way round."""
-    before = _left_to_blas.set(divided)
-    try:
-        yield
-    finally:
-        _left_to_blas.reset(before)
+    return during(_left_to_blas, divided)
 
 
 def workers(count: int) -> int:

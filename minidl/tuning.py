@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ import numpy as np
 
 from minidl import plots
 from minidl.checks import count, number
-from minidl.errors import ArgumentError, MiniDLWarning, NonFiniteError
-from minidl.layers.snapshot import Snapshot, generators
+from minidl.errors import ArgumentError, NonFiniteError, warn_caller
+from minidl.layers.snapshot import Snapshot
 from minidl.memory import Array
 from minidl.training import rehearse
 
@@ -141,7 +140,7 @@ class _Sweep:
             problem = "the loss climbed, but did not fall before: lower min_rate"
         else:
             return
-        warnings.warn(f"find_learning_rate: {problem}, or take more steps", MiniDLWarning, stacklevel=4)
+        warn_caller(f"find_learning_rate: {problem}, or take more steps")
 
 
 def _smoothed(values: Array, width: int) -> Array:
@@ -157,9 +156,8 @@ def _unchanged(model: Any) -> Iterator[None]:
     optimizer = model.optimizer
     optimizer.build(model.trainable_variables)
     rate = optimizer._learning_rate
-    before = Snapshot([*model.variables, *optimizer.variables], generators(model))
-    try:
-        yield
-    finally:
-        optimizer._learning_rate = rate
-        before.restore()
+    with Snapshot(model, [*model.variables, *optimizer.variables]):
+        try:
+            yield
+        finally:
+            optimizer._learning_rate = rate

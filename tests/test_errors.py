@@ -2,8 +2,10 @@
 
 import inspect
 
+import numpy as np
 import pytest
 
+import minidl
 from minidl import errors
 from minidl.errors import MiniDLError, MissingExtraError, UnknownNameError, look_up, require, warn_old_name
 
@@ -39,4 +41,14 @@ def test_an_old_name_warns_where_it_is_used():
 
     with pytest.warns(errors.MiniDLWarning, match="lr= is an old spelling, .* today it is learning_rate=") as got:
         library_function()
+    assert got[0].filename == __file__
+
+
+def test_a_warning_in_fit_names_the_line_that_called_fit():
+    """`fit` is decorated, so that a frame of Python's own stands between it and its caller."""
+    model = minidl.Sequential([minidl.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    patience = minidl.callbacks.EarlyStopping(monitor="val_loss")
+    with pytest.warns(errors.MiniDLWarning, match="val_loss") as got:
+        model.fit(np.ones((4, 2), np.float32), np.ones(4), verbose=0, callbacks=[patience])
     assert got[0].filename == __file__

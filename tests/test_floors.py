@@ -14,7 +14,7 @@ ROOT = Path(minidl.__file__).parent
 # of callbacks and write files, and are therefore a floor of their own above those.
 FLOORS = [
     {"errors"},
-    {"config", "memory", "random", "files", "configurable", "checks"},
+    {"config", "memory", "random", "files", "configurable", "checks", "scopes"},
     {"threads"},
     {"datasets"},
     {"kernels"},

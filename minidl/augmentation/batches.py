@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl import kernels
-from minidl.augmentation.draws import Generator
 from minidl.autodiff.tensor import Tensor, apply, as_tensor, cast
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.memory import Array
+
+if TYPE_CHECKING:  # numpy.random takes a while to import
+    from numpy.random import Generator
 
 
 def changed(

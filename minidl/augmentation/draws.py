@@ -6,12 +6,15 @@ Everything is drawn for all images at once, from NumPy's generator; what comes o
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minidl.memory import Array
 
-Generator = np.random.Generator
+if TYPE_CHECKING:  # numpy.random takes a while to import
+    from numpy.random import Generator
+
 # (low, high): all numbers between them are equally likely.
 Range = tuple[float, float]
 

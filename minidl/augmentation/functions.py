@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,12 +23,14 @@ from minidl.augmentation.arguments import (
     zoom_range,
 )
 from minidl.augmentation.batches import changed, check_generator, drawn, precise, restored
-from minidl.augmentation.draws import Generator
 from minidl.autodiff.tensor import Tensor, apply, cast
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.checks import count, integers, interval, number
 from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.memory import Array
+
+if TYPE_CHECKING:  # numpy.random takes a while to import
+    from numpy.random import Generator
 
 
 def random_flip(images: Any, generator: Generator, rate: float = 0.5, mode: str = "horizontal") -> Any:

@@ -8,8 +8,8 @@ nodes in falling order of number is a topological order, without recursion and w
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,12 @@ import numpy as np
 from minidl.errors import GraphError, NotDifferentiableError
 from minidl.kernels import Add, Kernel
 from minidl.memory import Array, Heap, Memory
+from minidl.scopes import during
 
 if TYPE_CHECKING:
+    from minidl.autodiff.recording import Trace
+    from minidl.autodiff.replaying import Runner
     from minidl.autodiff.tensor import Tensor
-    from minidl.autodiff.tracing import Runner, Trace
 
 HEAP = Heap()
 _numbers = itertools.count()
@@ -73,14 +75,9 @@ def is_recording() -> bool:
     return _recording.get()
 
 
-@contextmanager
-def recording(enabled: bool) -> Iterator[None]:
+def recording(enabled: bool) -> AbstractContextManager[None]:
     """Switch recording on or off inside a block."""
-    token = _recording.set(enabled)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+    return during(_recording, enabled)
 
 
 def no_grad() -> AbstractContextManager[None]:
@@ -100,18 +97,13 @@ def new_generation() -> None:
 
 
 def active_trace() -> Trace | Runner | None:
-    """Who is handed every kernel to run it; None where nobody asked for that. See `minidl.autodiff.tracing`."""
+    """Who is handed every kernel to run it; None where nobody asked for that. See `minidl.autodiff.replaying`."""
     return _trace.get()
 
 
-@contextmanager
-def tracing(trace: Trace | Runner | None) -> Iterator[None]:
+def tracing(trace: Trace | Runner | None) -> AbstractContextManager[None]:
     """Let `trace` run every kernel inside a block; None for nobody."""
-    token = _trace.set(trace)
-    try:
-        yield
-    finally:
-        _trace.reset(token)
+    return during(_trace, trace)
 
 
 class AddGradients(Add):

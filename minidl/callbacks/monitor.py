@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from minidl.callbacks.callback import Callback, Logs
 from minidl.callbacks.logs import name_today
 from minidl.checks import number
-from minidl.errors import ArgumentError, MiniDLWarning, look_up
+from minidl.errors import ArgumentError, look_up, warn_caller
 
 _DIRECTIONS = {"auto": None, "min": "down", "max": "up"}
 
@@ -60,7 +59,7 @@ class Monitor(Callback):
 
     def warn(self, message: str) -> None:
         """Say that an epoch has not been judged."""
-        warnings.warn(message, MiniDLWarning, stacklevel=3)
+        warn_caller(message)
 
     def _direction(self, name: str) -> str:
         """"up" or "down"."""

@@ -10,13 +10,13 @@ import numpy as np
 
 from minidl.autodiff import no_grad
 from minidl.autodiff.graph import HEAP, layer_path, tracing
+from minidl.autodiff.replaying import Runner
 from minidl.autodiff.tensor import Tensor
-from minidl.autodiff.tracing import Runner
 from minidl.autodiff.tree import leaves
 from minidl.callbacks.callback import Callback, Logs
 from minidl.errors import NonFiniteError
 from minidl.kernels import Kernel
-from minidl.layers.snapshot import Snapshot, generators
+from minidl.layers.snapshot import Snapshot
 from minidl.memory import Array, Memory
 
 
@@ -43,7 +43,7 @@ class TerminateOnNaN(Callback):
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Remember the weights."""
         if self._before is None:
-            self._before = _snapshot(self.model)
+            self._before = Snapshot(self.model)
         self._before.take()
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -64,19 +64,15 @@ class TerminateOnNaN(Callback):
     def _reason(self) -> str:
         """What went wrong first, in words."""
         assert self._before is not None
-        after = _snapshot(self.model)
+        after = Snapshot(self.model)
         self._before.restore()
         try:
             broken = [v.path for v in self.model.variables if v.dtype.kind == "f" and not np.isfinite(v.data).all()]
             if broken:
                 return f"Before it {', '.join(broken[:3])} had become NaN or infinite: the step before was too large."
-            return _first_in(self.model, self.model.steps.batch[0])
+            return _first_in(self.model, self.model._steps.batch[0])
         finally:
             after.restore()
-
-
-def _snapshot(model: Any) -> Snapshot:
-    return Snapshot(model.variables, generators(model))
 
 
 def _first_in(model: Any, x: Any) -> str:

@@ -7,11 +7,9 @@ red plane, the green, the blue, row by row) and the Python one (a pickle a file,
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import pickle
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import numpy as np
 
 from minidl.datasets.download import fetch, keep
 from minidl.datasets.finding import Bytes, Data, Source
-from minidl.datasets.reading import check_length, opened
+from minidl.datasets.reading import check_length, opened, sha256
 from minidl.errors import DataFileError, DataNotFoundError
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -57,7 +55,7 @@ def _checked(content: bytes, url: str) -> tuple[str, Data]:
     size, expected = ARCHIVES[name]
     if len(content) != size:
         raise DataFileError(f"{url}: sent {len(content):,} bytes, expected {size:,}")
-    digest = hashlib.sha256(content).hexdigest()
+    digest = sha256(content)
     if digest != expected:
         raise DataFileError(f"{url}: the SHA-256 of what it sent is {digest}, expected {expected}")
     return name, _assembled(_archive(content, url), url)
@@ -76,6 +74,8 @@ def _folder(place: Path) -> Iterator[tuple[str, bytes]]:
 
 def _archive(source: Path | bytes, place: str) -> Iterator[tuple[str, bytes]]:
     """The name and the content of each batch in the archive `source`, which is read front to back, never unpacked."""
+    import tarfile  # with the packing methods it knows, which few need
+
     with opened(source, place) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             if member.isfile() and _batch(member.name) in BATCHES:

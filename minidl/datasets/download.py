@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from minidl.errors import DataFileError, DataNotFoundError, MiniDLWarning
+from minidl.errors import DataFileError, DataNotFoundError, warn_caller
 from minidl.files import atomic_write
 
 T = TypeVar("T")
@@ -61,9 +60,7 @@ def keep(folder: Path, files: Mapping[str, bytes]) -> None:
             with atomic_write(folder / name) as file:
                 file.write(content)
     except OSError as error:
-        warnings.warn(
+        warn_caller(
             f"{folder} cannot be written to ({error}): the download is used now and will be repeated next time; set "
-            "XDG_CACHE_HOME to a folder that can be written to",
-            MiniDLWarning,
-            stacklevel=6,  # keep, download, _search, load, load_data, and then the caller
+            "XDG_CACHE_HOME to a folder that can be written to"
         )

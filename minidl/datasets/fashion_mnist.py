@@ -6,7 +6,6 @@ Xiao, Rasul & Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking m
 from __future__ import annotations
 
 import os
-from importlib import resources
 
 import numpy as np
 
@@ -59,5 +58,7 @@ def load_sample() -> Data:
     Images (10000, 28, 28) and (2000, 28, 28), labels (10000,) and (2000,), drawn without replacement and left in the
     order of the whole set. Copyright 2017 Zalando SE, MIT licence (fashion_mnist_sample.LICENSE).
     """
+    from importlib import resources  # takes a while
+
     with resources.files(__package__).joinpath("fashion_mnist_sample.npz").open("rb") as file, np.load(file) as arrays:
         return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])

@@ -7,7 +7,6 @@ packages; Keras's folder; minidl's own cache; then a download into that cache.
 from __future__ import annotations
 
 import os
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from minidl.errors import DataFileError, DataNotFoundError, DTypeError, MiniDLWarning
+from minidl.errors import DataFileError, DataNotFoundError, DTypeError, warn_caller
 
 DEBIAN = "/usr/share/datasets"
 
@@ -64,7 +63,7 @@ class Source(ABC):
             except DataNotFoundError as error:
                 tried.append(str(error))
             except DataFileError as error:
-                warnings.warn(f"{self.title}: skipped {error}", MiniDLWarning, stacklevel=4)  # as seen from load_data
+                warn_caller(f"{self.title}: skipped {error}")
                 tried.append(str(error))
         try:
             return self.download(_cache())

@@ -7,7 +7,6 @@ integer. (LeCun, Cortes & Burges, "The MNIST database of handwritten digits".)
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 import os
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from minidl.datasets.reading import check_length, opened
+from minidl.datasets.reading import check_length, opened, sha256
 from minidl.errors import DataFileError
 
 _MAGIC = b"\0\0\x08"
@@ -57,6 +56,4 @@ def _read_shape(file: io.BufferedIOBase, name: str) -> tuple[int, ...]:
 def content_sha256(array: npt.NDArray[np.uint8]) -> str:
     """The SHA-256 of the uncompressed IDX file that holds `array`, in hexadecimal, however the array was stored."""
     header = _MAGIC + struct.pack(f">B{array.ndim}I", array.ndim, *array.shape)
-    digest = hashlib.sha256(header)
-    digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    return sha256(header, np.ascontiguousarray(array).data)

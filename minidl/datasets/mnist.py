@@ -5,7 +5,6 @@ LeCun, Bottou, Bengio & Haffner, "Gradient-based learning applied to document re
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 
 from minidl.datasets.finding import Data
 from minidl.datasets.four_files import FourFiles
-from minidl.datasets.reading import opened
+from minidl.datasets.reading import opened, sha256
 from minidl.errors import DataFileError
 
 NPZ_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
@@ -31,7 +30,7 @@ class _Mnist(FourFiles):
 def _read_npz(path: Path) -> Data:
     with opened(path, str(path)) as file:
         content = file.read(_NPZ_LIMIT)
-    digest = hashlib.sha256(content).hexdigest()
+    digest = sha256(content)
     if digest != NPZ_SHA256:
         raise DataFileError(
             f"{path}: not Keras's mnist.npz, or damaged: its SHA-256 is {digest}, expected {NPZ_SHA256} "

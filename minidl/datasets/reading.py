@@ -32,6 +32,16 @@ def opened(source: Path | bytes, name: str) -> Iterator[io.BufferedIOBase]:
         raise DataFileError(f"{name}: cannot be read: {error or type(error).__name__}") from error
 
 
+def sha256(*pieces: bytes | memoryview) -> str:
+    """The SHA-256 of all pieces, one after the other, in hexadecimal."""
+    import hashlib  # takes a while, and is needed only where data has come from elsewhere
+
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
 def check_length(content: bytes | bytearray, size: int, name: str, reason: str) -> None:
     """Raise a `DataFileError` unless `content` of the file `name` has `size` bytes, which `reason` explains."""
     if len(content) < size:

@@ -15,9 +15,9 @@ import numpy as np
 from minidl.autodiff import Tensor, hvp
 from minidl.autodiff.tensor import as_array
 from minidl.checks import count, flag, number
-from minidl.diagnostics.undisturbed import undisturbed
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.layers import Variable
+from minidl.layers.snapshot import Snapshot
 from minidl.memory import Array, Shape
 from minidl.training.step import loss_of
 
@@ -75,7 +75,7 @@ class Hessian:
                 y_pred = model(data.x, training=self._training)
                 return loss_of(model, data.x, data.y, y_pred, data.sample_weight, training=self._training)
 
-        with undisturbed(model):
+        with Snapshot(model, model.non_trainable_variables):
             products = hvp(loss, tuple(v.data for v in variables), tuple(as_array(v) for v in vectors))
         return [product.data for product in products]
 

@@ -1,6 +1,6 @@
 """One look at a network: a forward and a backward pass on a sample, with somebody watching every kernel.
 
-All kernels are handed to a `Runner` while it is in place (see `minidl.autodiff.tracing`), each with the path of the
+All kernels are handed to a `Runner` while it is in place (see `minidl.autodiff.replaying`), each with the path of the
 layer that it belongs to. So nothing has to be known about the model: what runs, is seen.
 """
 
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl.autodiff import GradientTape, no_grad
 from minidl.autodiff.graph import HEAP, backward, layer_path, tracing
+from minidl.autodiff.replaying import Runner
 from minidl.autodiff.tensor import Tensor
-from minidl.autodiff.tracing import Runner
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.diagnostics import picture
 from minidl.diagnostics.layer_look import LayerLook, table
-from minidl.diagnostics.undisturbed import paths, undisturbed
 from minidl.diagnostics.words import in_words, is_finite
 from minidl.kernels import (
     Cast,
@@ -42,6 +41,7 @@ from minidl.kernels import (
     TanhGelu,
 )
 from minidl.layers import Layer, Variable
+from minidl.layers.snapshot import Snapshot
 from minidl.memory import Array, Memory
 from minidl.training import Data
 from minidl.training.step import loss_of
@@ -98,14 +98,14 @@ def diagnose(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> Lo
 def look_at(model: Any, data: Data, before: Mapping[Variable, Array] | None = None) -> Look:
     """The look; `before` are the weights before the last step."""
     watcher = _Watcher()
-    with undisturbed(model), np.errstate(all="ignore"):
+    with Snapshot(model, model.non_trainable_variables), np.errstate(all="ignore"):
         with tracing(watcher), GradientTape() as tape:
             outputs = model(data.x, training=True)
             loss = loss_of(model, data.x, data.y, outputs, data.sample_weight, training=True)
         variables = model.trainable_variables
         gradients = dict(zip(variables, tape.gradient(loss, variables), strict=True))
         ends = {watcher.hand_on(output.data) for output in leaves(outputs)}
-        found = dict(reversed(list(paths(model))))
+        found = dict(reversed(list(_paths(model))))
         layers = [
             LayerLook(
                 layer=(path.removeprefix(f"{model.name}/") or path).rstrip("/"),
@@ -175,6 +175,14 @@ class _Watcher(Runner):
         units = np.moveaxis(slopes, axis, 0).reshape(slopes.shape[axis] if y.ndim > 1 else 1, -1)
         saturated = float(np.mean(slopes < _SATURATED)) if type(kernel) in _SQUASHING else None
         return {"saturated": saturated, "dead": float(np.mean((units < _DEAD).all(axis=1)))}
+
+
+def _paths(layer: Layer, scope: str = "") -> Iterator[tuple[str, Layer]]:
+    """A layer and all those inside it, each with its path as it is while it runs: "model/block/dense/"."""
+    path = scope if f"/{scope}".endswith(f"/{layer.name}/") else f"{scope}{layer.name}/"
+    yield path, layer
+    for inner in layer._layers:
+        yield from _paths(inner, path)
 
 
 def _of_weights(

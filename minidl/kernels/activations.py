@@ -52,7 +52,6 @@ def leaky(memory: Memory, dy: Array, positive: Array, slope: Array | float) -> A
     return dx
 
 
-@dataclass(frozen=True)
 class Sigmoid(Kernel):
     """y = 1 / (1 + e⁻ˣ);  dx = y(1 − y)·dy."""
 
@@ -71,7 +70,6 @@ class Sigmoid(Kernel):
         return 1 / (1 + ops.exp(-x))
 
 
-@dataclass(frozen=True)
 class HardSigmoid(Kernel):
     """y = min(max(x/6 + ½, 0), 1);  dx = dy/6 where −3 < x < 3, 0 elsewhere."""
 
@@ -88,7 +86,6 @@ class HardSigmoid(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Relu(Kernel):
     """y = max(x, 0);  dx = dy where x > 0, 0 elsewhere.  (Nair & Hinton 2010)"""
 
@@ -142,7 +139,6 @@ class LeakyRelu(Kernel):
         return (leaky(memory, dy, x.real > 0, self.negative_slope),)
 
 
-@dataclass(frozen=True)
 class PRelu(Kernel):
     """y = x where x > 0, αx elsewhere, with α an array that broadcasts to x.  (He et al. 2015, eq. 1)
 
@@ -189,7 +185,6 @@ class Elu(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Selu(Kernel):
     """y = λ·elu(x, α) with α ≈ 1.6733, λ ≈ 1.0507;  dx = λ·dy where x > 0, (y + λα)·dy elsewhere.
 
@@ -210,7 +205,6 @@ class Selu(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Gelu(Kernel):
     """y = x·Φ(x) with Φ the normal distribution function;  dx = (Φ(x) + x·φ(x))·dy.  (Hendrycks & Gimpel 2016)
 
@@ -239,7 +233,6 @@ class Gelu(Kernel):
         return 0.5 * x * (1 + ops.erf(x / math.sqrt(2)))
 
 
-@dataclass(frozen=True)
 class TanhGelu(Kernel):
     """y = ½x(1 + tanh u), u = √(2/π)(x + 0.044715x³), close to x·Φ(x).  (Hendrycks & Gimpel 2016, section 2)
 
@@ -303,7 +296,6 @@ class Silu(Kernel):
         return x * ops.sigmoid(self.beta * x)
 
 
-@dataclass(frozen=True)
 class Mish(Kernel):
     """y = x·t, t = tanh(ln(1 + eˣ));  dx = (t + x(1 − t²)σ(x))·dy.  (Misra 2019)"""
 
@@ -327,7 +319,6 @@ class Mish(Kernel):
         return x * ops.tanh(ops.softplus(x))
 
 
-@dataclass(frozen=True)
 class Softplus(Kernel):
     """y = ln(1 + eˣ) = max(x, 0) + ln(1 + e^(−|x|));  dx = σ(x)·dy.  (Dugas et al. 2001)"""
 
@@ -344,7 +335,6 @@ class Softplus(Kernel):
         return ops.log1p(ops.exp(x))
 
 
-@dataclass(frozen=True)
 class Softsign(Kernel):
     """y = x / (1 + |x|);  dx = dy / (1 + |x|)²."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from minidl.kernels.kernel import Kernel, unbroadcast
@@ -16,7 +14,6 @@ def _broadcast(memory: Memory, a: Array, b: Array) -> Array:
     return memory.empty(shape, np.result_type(a, b))
 
 
-@dataclass(frozen=True)
 class Add(Kernel):
     """y = a + b;  da = dy,  db = dy."""
 
@@ -28,7 +25,6 @@ class Add(Kernel):
         return unbroadcast(memory, dy, a_shape), unbroadcast(memory, dy, b_shape)
 
 
-@dataclass(frozen=True)
 class Subtract(Kernel):
     """y = a − b;  da = dy,  db = −dy."""
 
@@ -41,7 +37,6 @@ class Subtract(Kernel):
         return unbroadcast(memory, dy, a_shape), np.negative(db, out=memory.like(db))
 
 
-@dataclass(frozen=True)
 class Multiply(Kernel):
     """y = a·b;  da = dy·b,  db = dy·a."""
 
@@ -55,7 +50,6 @@ class Multiply(Kernel):
         return unbroadcast(memory, da, a.shape), unbroadcast(memory, db, b.shape)
 
 
-@dataclass(frozen=True)
 class Divide(Kernel):
     """y = a / b;  da = dy / b,  db = −dy·y / b."""
 
@@ -71,7 +65,6 @@ class Divide(Kernel):
         return unbroadcast(memory, da, a_shape), unbroadcast(memory, db, b.shape)
 
 
-@dataclass(frozen=True)
 class Power(Kernel):
     """y = xᵃ;  dx = a·xᵃ⁻¹·dy,  da = y·ln x·dy.
 
@@ -100,7 +93,6 @@ def _select(memory: Memory, dy: Array, a: Array, b: Array, a_wins: Array) -> tup
     return unbroadcast(memory, da, a.shape), unbroadcast(memory, db, b.shape)
 
 
-@dataclass(frozen=True)
 class Maximum(Kernel):
     """y = max(a, b);  dy goes to the larger of the two, half to each where they are equal."""
 
@@ -112,7 +104,6 @@ class Maximum(Kernel):
         return _select(memory, dy, a, b, np.greater(a.real, b.real))
 
 
-@dataclass(frozen=True)
 class Minimum(Kernel):
     """y = min(a, b);  dy goes to the smaller of the two, half to each where they are equal."""
 
@@ -124,7 +115,6 @@ class Minimum(Kernel):
         return _select(memory, dy, a, b, np.less(a.real, b.real))
 
 
-@dataclass(frozen=True)
 class Where(Kernel):
     """y = a where the condition holds, b elsewhere;  da = dy where it holds, db = dy elsewhere."""
 

@@ -218,7 +218,6 @@ class _Trilinear(SlidingWindow):
         return x.reshape(math.prod(x.shape[:-1]), self.groups, x.shape[-1] // self.groups).swapaxes(0, 1)
 
 
-@dataclass(frozen=True)
 class Convolution(_Trilinear):
     """y[n, o, f] = Σ x[n, o·stride + p·dilation − before, c]·w[p, c, f] over the window's positions p and channels c.
 
@@ -268,7 +267,6 @@ class ConvolutionTranspose(_Trilinear):
         return tuple((n - 1) * s + span - sum(cut) + extra for n, s, span, cut, extra in each)
 
 
-@dataclass(frozen=True)
 class DepthwiseConvolution(SlidingWindow):
     """y[n, o, c] = Σ x[n, o·stride + p·dilation − before, c]·w[p, c] over the window's positions p: channel by channel.
 

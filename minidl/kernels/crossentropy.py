@@ -30,7 +30,6 @@ def _log_softmax(memory: Memory, logits: Array) -> tuple[Array, Array]:
     return log_p, p
 
 
-@dataclass(frozen=True)
 class SoftmaxCrossentropy(Kernel):
     """y = −Σₖ tₖ·ln pₖ, p = softmax(logits), along the last axis;  dlogits = (p·Σt − t)·dy,  dt = −ln p·dy.
 
@@ -61,7 +60,6 @@ class SoftmaxCrossentropy(Kernel):
         return -ops.sum(targets * ops.log_softmax(logits), axis=-1)
 
 
-@dataclass(frozen=True)
 class SparseSoftmaxCrossentropy(Kernel):
     """y = −ln p[label], p = softmax(logits) along the last axis;  dlogits = (p − one_hot(label))·dy.
 
@@ -123,7 +121,6 @@ class SparseCrossentropy(Kernel):
         return -ops.log(ops.clip(q, self.epsilon, 1 - self.epsilon))
 
 
-@dataclass(frozen=True)
 class SigmoidCrossentropy(Kernel):
     """y = −t·ln p − (1 − t)·ln(1 − p), p = σ(logit), as max(x, 0) − x·t + ln(1 + e^(−|x|)).
 

@@ -29,7 +29,6 @@ def absolute(x: Array, out: Array) -> Array:
     return np.maximum(x, out, out=out)
 
 
-@dataclass(frozen=True)
 class Negative(Kernel):
     """y = −x;  dx = −dy."""
 
@@ -40,7 +39,6 @@ class Negative(Kernel):
         return (np.negative(dy, out=memory.like(dy)),)
 
 
-@dataclass(frozen=True)
 class Square(Kernel):
     """y = x²;  dx = 2x·dy."""
 
@@ -53,7 +51,6 @@ class Square(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Sqrt(Kernel):
     """y = √x;  dx = dy / 2y."""
 
@@ -67,7 +64,6 @@ class Sqrt(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Absolute(Kernel):
     """y = |x|;  dx = sign(x)·dy, with sign(0) = 0."""
 
@@ -78,7 +74,6 @@ class Absolute(Kernel):
         return (np.multiply(dy, np.sign(x.real), out=memory.like(dy)),)
 
 
-@dataclass(frozen=True)
 class Sign(Kernel):
     """y = sign(x): −1, 0 or 1;  dx = 0."""
 
@@ -110,7 +105,6 @@ class Clip(Kernel):
         return (np.multiply(dy, inside, out=memory.like(dy)),)
 
 
-@dataclass(frozen=True)
 class Exp(Kernel):
     """y = eˣ;  dx = y·dy."""
 
@@ -122,7 +116,6 @@ class Exp(Kernel):
         return (np.multiply(dy, y, out=memory.like(y)),)
 
 
-@dataclass(frozen=True)
 class Expm1(Kernel):
     """y = eˣ − 1, accurate for small x;  dx = (y + 1)·dy."""
 
@@ -136,7 +129,6 @@ class Expm1(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Log(Kernel):
     """y = ln x;  dx = dy / x."""
 
@@ -147,7 +139,6 @@ class Log(Kernel):
         return (np.divide(dy, x, out=memory.like(x)),)
 
 
-@dataclass(frozen=True)
 class Log1p(Kernel):
     """y = ln(1 + x), accurate for small x;  dx = dy / (1 + x)."""
 
@@ -159,7 +150,6 @@ class Log1p(Kernel):
         return (np.divide(dy, dx, out=dx),)
 
 
-@dataclass(frozen=True)
 class Sin(Kernel):
     """y = sin x;  dx = cos x·dy."""
 
@@ -172,7 +162,6 @@ class Sin(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Cos(Kernel):
     """y = cos x;  dx = −sin x·dy."""
 
@@ -186,7 +175,6 @@ class Cos(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Tan(Kernel):
     """y = tan x;  dx = (1 + y²)·dy."""
 
@@ -201,7 +189,6 @@ class Tan(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Arcsin(Kernel):
     """y = arcsin x;  dx = dy / √((1 − x)(1 + x))."""
 
@@ -213,7 +200,6 @@ class Arcsin(Kernel):
         return (np.divide(dy, dx, out=dx),)
 
 
-@dataclass(frozen=True)
 class Arccos(Kernel):
     """y = arccos x;  dx = −dy / √((1 − x)(1 + x))."""
 
@@ -226,7 +212,6 @@ class Arccos(Kernel):
         return (np.negative(dx, out=dx),)
 
 
-@dataclass(frozen=True)
 class Arctan(Kernel):
     """y = arctan x;  dx = dy / (1 + x²)."""
 
@@ -239,7 +224,6 @@ class Arctan(Kernel):
         return (np.divide(dy, dx, out=dx),)
 
 
-@dataclass(frozen=True)
 class Sinh(Kernel):
     """y = sinh x;  dx = cosh x·dy."""
 
@@ -252,7 +236,6 @@ class Sinh(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Cosh(Kernel):
     """y = cosh x;  dx = sinh x·dy."""
 
@@ -265,7 +248,6 @@ class Cosh(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Tanh(Kernel):
     """y = tanh x;  dx = (1 − y)(1 + y)·dy."""
 
@@ -280,7 +262,6 @@ class Tanh(Kernel):
         return (dx,)
 
 
-@dataclass(frozen=True)
 class Arcsinh(Kernel):
     """y = arsinh x;  dx = dy / √(1 + x²)."""
 
@@ -294,7 +275,6 @@ class Arcsinh(Kernel):
         return (np.divide(dy, dx, out=dx),)
 
 
-@dataclass(frozen=True)
 class Arccosh(Kernel):
     """y = arcosh x for x > 1;  dx = dy / √((x − 1)(x + 1))."""
 
@@ -306,7 +286,6 @@ class Arccosh(Kernel):
         return (np.divide(dy, dx, out=dx),)
 
 
-@dataclass(frozen=True)
 class Arctanh(Kernel):
     """y = artanh x for |x| < 1;  dx = dy / ((1 − x)(1 + x))."""
 
@@ -318,7 +297,6 @@ class Arctanh(Kernel):
         return (np.divide(dy, dx, out=dx),)
 
 
-@dataclass(frozen=True)
 class Erf(Kernel):
     """y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = 2/√π·e^(−x²)·dy."""
 

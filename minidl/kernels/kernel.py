@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ from minidl.memory import Array, Memory, Shape
 BLOCK = 256
 
 
+@dataclass(frozen=True)
 class Kernel:
     """A function of NumPy arrays and its derivative, side by side.
 
-    A kernel is a frozen dataclass of its hyperparameters. It keeps the dtype it is given, never modifies its inputs,
-    takes its results from `memory` wherever NumPy can write into given room (or returns a view), and works on complex
-    numbers: where it compares, it compares real parts, and it never takes a modulus or a conjugate where the real
-    formula has none. The complex step (see `minidl.autodiff`) then differentiates it to machine precision.
+    A kernel is a frozen dataclass of its hyperparameters; one without any need not say so again. It keeps the dtype it
+    is given, never modifies its inputs, takes its results from `memory` wherever NumPy can write into given room (or
+    returns a view), and works on complex numbers: where it compares, it compares real parts, and it never takes a
+    modulus or a conjugate where the real formula has none. The complex step (see `minidl.autodiff`) then differentiates
+    it to machine precision.
 
     A kernel whose gradients are dear, each by itself, is `selective`: its `backward(memory, dy, saved, wanted)` gets a
     truth value for each input and gives None where that is false. (The images that a network starts from need no

@@ -18,7 +18,6 @@ def _transpose(x: Array) -> Array:
     return np.swapaxes(x, -1, -2)
 
 
-@dataclass(frozen=True)
 class MatMul(Kernel):
     """Y = A·B for (…, m, k) and (…, k, n);  dA = dY·Bᵀ,  dB = Aᵀ·dY.
 
@@ -61,7 +60,6 @@ class MatMul(Kernel):
         return self.forward(memory, a, b)[0]
 
 
-@dataclass(frozen=True)
 class Affine(Kernel):
     """Y = X·W + b for (…, k), (k, n) and (n,);  dX = dY·Wᵀ,  dW = Xᵀ·dY,  db = Σ dY over all rows.
 

@@ -26,11 +26,19 @@ def _layout(axis: tuple[int, ...], x: Array) -> tuple[tuple[int, ...], Shape, in
     return averaged, broadcastable, math.prod(x.shape[a] for a in averaged)
 
 
-class _Columns:
-    """Arrays of `shape` as matrices with a column for each position on `axis`, and numbers for each such position.
+def _side_by_side(places: int, channels: int) -> int:
+    """How many places, each with its channels, are put into one row.
 
-    NumPy's loops are slow where the last axis is as short as the channels often are. Several rows are therefore put
-    side by side into a longer one, and the number of a channel is repeated as often.
+    NumPy's loops run along the last axis, and are slow where that is as short as the channels often are. With several
+    places side by side a row is longer; what is one number for each channel is then repeated as often.
+    """
+    return math.gcd(places, max(1, ROW // max(1, channels)))
+
+
+class _Columns:
+    """Arrays of `shape` as matrices with a column for each position on `axis`, and one number for each such position.
+
+    The batch is one place among others: statistics are those of all samples together, and threads share the rows.
     """
 
     def __init__(self, shape: Shape, axis: tuple[int, ...]) -> None:
@@ -41,7 +49,7 @@ class _Columns:
         self.channels = math.prod(shape[a] for a in self.kept)
         # How many elements a channel has.
         self.count = math.prod(self.others)
-        self.side_by_side = math.gcd(self.count, max(1, ROW // max(1, self.channels)))
+        self.side_by_side = _side_by_side(self.count, self.channels)
         self.rows, self.columns = self.count // max(1, self.side_by_side), self.side_by_side * self.channels
 
     def matrix(self, x: Array) -> Array:
@@ -210,9 +218,7 @@ class Standardization(Kernel):
 class _PerChannel:
     """Arrays of `shape` with one number for each sample and channel, (batch, channels): sums, and back to all elements.
 
-    NumPy's loops run along the last axis that it cannot join with others, and are slow where that is as short as the
-    channels. Where these are last, several places of an image are therefore put side by side into one row, and the
-    number of a channel is repeated as often.
+    Unlike `_Columns` it keeps samples apart and channels where they are: only where these are last are rows joined.
     """
 
     shape: Shape
@@ -231,7 +237,7 @@ class _PerChannel:
     def side_by_side(self) -> int:
         """How many places are in one row."""
         channels_last = self.axis % len(self.shape) == len(self.shape) - 1
-        return math.gcd(self.places, max(1, ROW // max(1, self.channels))) if channels_last else 1
+        return _side_by_side(self.places, self.channels) if channels_last else 1
 
     def rows(self, x: Array) -> Array:
         """x as (batch, rows, channels of the places side by side, what is after the channels)."""

@@ -122,7 +122,6 @@ def _give(dx: Array, dy: Array, weight: Array, room: Array | None) -> None:
         dx += np.multiply(dy, weight, out=room)
 
 
-@dataclass(frozen=True)
 class MaxPooling(Pooling):
     """y = the largest element of each window;  dy goes to it: to the first one, row by row, if several are equal.
 
@@ -167,7 +166,6 @@ class MaxPooling(Pooling):
         yield last_windows, last_elements, waiting[last_windows]
 
 
-@dataclass(frozen=True)
 class AveragePooling(Pooling):
     """y = the mean over the elements of each window;  each of n elements gets dy/n.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ _ROWS = 128
 _Saved = tuple[Array, Array, Array, Array]
 
 
-@dataclass(frozen=True)
 class SparseAffine(Kernel):
     """Y = X·W + b, W of shape (k, n) sparse;  dX = dY·Wᵀ,  dv = elements of Xᵀ·dY,  db = Σ dY over all rows.
 

@@ -12,7 +12,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from minidl import activations, config, constraints, initializers, ops, regularizers
 from minidl.autodiff.graph import active_trace, layer_path, new_generation, training_mode
+from minidl.autodiff.recording import TracedTensor
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, cast
-from minidl.autodiff.tracing import TracedTensor
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import MISSING, Configurable, snake_case
 from minidl.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, unknown_name
@@ -31,6 +31,7 @@ from minidl.layers.symbolic import KerasTensor, Node, record, symbolic, trial, w
 from minidl.layers.symbolic import OpenShape as OpenShape
 from minidl.layers.variable import Variable
 from minidl.memory import Array, Shape
+from minidl.scopes import during
 
 # How many bytes of weights may still be made; None: any.
 _allowance: ContextVar[int | None] = ContextVar("allowance", default=None)
@@ -200,16 +201,11 @@ class Layer(Configurable):
             Layer.build(self, shape)
             self.built_shape = shape
 
-    @contextmanager
-    def naming_scope(self) -> Iterator[None]:
+    def naming_scope(self) -> AbstractContextManager[None]:
         """What is made inside the block gets a path below this layer's name."""
         scope = layer_path.get()
         inside = f"/{scope}".endswith(f"/{self.name}/")
-        token = layer_path.set(scope if inside else f"{scope}{self.name}/")
-        try:
-            yield
-        finally:
-            layer_path.reset(token)
+        return during(layer_path, scope if inside else f"{scope}{self.name}/")
 
     def _as_input(self, x: TensorLike) -> Any:
         """Arrays become tensors, floating-point ones of the layer's dtype; other arguments stay as they are."""
@@ -374,21 +370,14 @@ class Layer(Configurable):
         adds to the losses inside of that step only: a replay would not renew them.
         """
         trace = active_trace()
-        added = [loss for layer in self._with_all_inside() for loss in layer._losses]
+        added = [loss for layer in layers_of(self) for loss in layer._losses]
         added = [loss for loss in added if not isinstance(loss, TracedTensor) or loss.trace is trace]
         return added + [as_tensor(v.regularizer(v)) for v in self.trainable_variables if v.regularizer is not None]
 
     def forget_losses(self) -> None:
         """Drop what calls have added to the loss: what follows is a new batch."""
-        for layer in self._with_all_inside():
+        for layer in layers_of(self):
             layer._losses.clear()
-
-    def _with_all_inside(self) -> list[Layer]:
-        """This layer, those inside it, those inside them, each once."""
-        found = {id(self): self}
-        for inside in self._layers:
-            found.update((id(layer), layer) for layer in inside._with_all_inside())
-        return list(found.values())
 
     def _add_activity(self, regularizer: Callable[[TensorLike], TensorLike], outputs: Any) -> None:
         """Add the penalty on each output, divided by the size of the batch, which it is not to depend on."""
@@ -510,28 +499,26 @@ class SameShape(Layer):
         return cast(tensor, self.dtype) if isinstance(tensor, Tensor) and tensor.dtype.kind in "iub" else tensor
 
 
-@contextmanager
-def without_losses() -> Iterator[None]:
+def layers_of(layer: Layer) -> list[Layer]:
+    """A layer, those inside it, those inside them, each once, in their order."""
+    found = {id(layer): layer}
+    for inside in layer._layers:
+        found.update((id(part), part) for part in layers_of(inside))
+    return list(found.values())
+
+
+def without_losses() -> AbstractContextManager[None]:
     """Inside the block nothing that calls add to the loss is kept, as nobody will ask for it."""
-    token = _keeping_losses.set(False)
-    try:
-        yield
-    finally:
-        _keeping_losses.reset(token)
+    return during(_keeping_losses, False)
 
 
-@contextmanager
-def weights_limited_to(nbytes: int) -> Iterator[None]:
+def weights_limited_to(nbytes: int) -> AbstractContextManager[None]:
     """Inside the block, weights of more than `nbytes` bytes are refused before there is memory for them.
 
     A file says how large its weights are twice, as a layer's size and by the weights themselves: it is not to claim
     more of the first than it brings of the second.
     """
-    token = _allowance.set(nbytes)
-    try:
-        yield
-    finally:
-        _allowance.reset(token)
+    return during(_allowance, nbytes)
 
 
 def _spend(nbytes: int) -> None:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,18 +17,14 @@ from minidl.checks import number
 from minidl.errors import AbstractMethodError, ShapeError
 from minidl.layers.layer import OpenShape, SameShape
 from minidl.ops.convolution import check_data_format
+from minidl.scopes import during
 
 _sampling: ContextVar[bool] = ContextVar("sampling", default=False)
 
 
-@contextmanager
-def sampling() -> Iterator[None]:
+def sampling() -> AbstractContextManager[None]:
     """Inside the block these layers draw their noise at inference, too; all others behave as at inference."""
-    token = _sampling.set(True)
-    try:
-        yield
-    finally:
-        _sampling.reset(token)
+    return during(_sampling, True)
 
 
 class _Noise(SameShape):

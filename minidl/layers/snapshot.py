@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.layers.layer import Layer
+from minidl.layers.layer import Layer, layers_of
 from minidl.layers.variable import Variable
 
 if TYPE_CHECKING:  # numpy.random takes a while to import
@@ -15,12 +15,15 @@ if TYPE_CHECKING:  # numpy.random takes a while to import
 
 
 class Snapshot:
-    """The values of these variables and the states of these generators; `take` looks again, `restore` returns."""
+    """The values of a layer's variables, or of those that are named, and the states of its random generators.
 
-    def __init__(self, variables: Sequence[Variable], generators: Sequence[Generator] = ()) -> None:
-        self._variables = list(variables)
+    `take` looks again, `restore` returns. After a block `with Snapshot(model):` everything is as it was before.
+    """
+
+    def __init__(self, layer: Layer, variables: Sequence[Variable] | None = None) -> None:
+        self._variables = list(layer.variables if variables is None else variables)
         self._values = [v.data.copy() for v in self._variables]
-        self._generators = list(generators)
+        self._generators = generators(layer)
         self._states = [generator.bit_generator.state for generator in self._generators]
 
     def take(self) -> None:
@@ -36,16 +39,16 @@ class Snapshot:
         for generator, state in zip(self._generators, self._states, strict=True):
             generator.bit_generator.state = state
 
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.restore()
+
 
 def generators(layer: Layer) -> list[Generator]:
     """The random generators that a layer and the layers inside it keep as attributes, each once."""
-    return list({id(found): found for found in _generators(layer)}.values())
-
-
-def _generators(layer: Any) -> Iterator[Generator]:
-    for value in vars(layer).values():
-        # A model without randomness has not imported numpy.random, and need not.
-        if type(value).__name__ == "Generator" and isinstance(value, np.random.Generator):
-            yield value
-    for inside in layer._layers:
-        yield from _generators(inside)
+    values = (value for part in layers_of(layer) for value in vars(part).values())
+    # A model without randomness has not imported numpy.random, and need not.
+    found = (x for x in values if type(x).__name__ == "Generator" and isinstance(x, np.random.Generator))
+    return list({id(x): x for x in found}.values())

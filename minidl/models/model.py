@@ -77,7 +77,7 @@ class Model(Trainer, Layer):
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.optimizer: Any = None
         self._objective: Objective | Objectives | None = None
-        self.steps = Steps(self)
+        self._steps = Steps(self)
         self.stop_training = False
         self.history: History | None = None
         self._run: Run | None = None
@@ -178,7 +178,7 @@ class Model(Trainer, Layer):
         self.optimizer = optimizers.get(optimizer)
         self._objective = objective
         self.run_eagerly = run_eagerly
-        self.steps = Steps(self, run_eagerly)
+        self._steps = Steps(self, run_eagerly)
 
     @property
     def input_names(self) -> list[str] | None:
@@ -341,44 +341,44 @@ class Model(Trainer, Layer):
         data = self._data("train_on_batch", "train_step", x, y, sample_weight).with_class_weight(class_weight)
         # One sample finds out what does not fit; the whole batch would take much longer.
         rehearse(self, "train_on_batch", data, 1)
-        return self._on_batch(self.steps.train, data, return_dict)
+        return self._on_batch(self._steps.train, data, return_dict)
 
     @in_own_context
     @one_blas_thread
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch as `evaluate` gives them; nothing is learned."""
         data = self._data("test_on_batch", "test_step", x, y, sample_weight)
-        return self._on_batch(self.steps.test, data, return_dict)
+        return self._on_batch(self._steps.test, data, return_dict)
 
     @in_own_context
     @one_blas_thread
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
-        return self.steps.predict(as_inputs("predict_on_batch", x, self.input_names).x)
+        return self._steps.predict(as_inputs("predict_on_batch", x, self.input_names).x)
 
     def _data(self, where: str, step: str, x: Any, y: Any = None, sample_weight: Any = None) -> Data:
         """The checked data; that of several inputs and outputs in their order, unless it is for a step of one's own."""
         outputs = self.objective.output_names
-        free = self.steps.own(step) or (y is None and self._needs_no_targets())
+        free = self._steps.own(step) or (y is None and self._needs_no_targets())
         return as_data(where, x, y, sample_weight, self.input_names, None if free else outputs)
 
     def _needs_no_targets(self) -> bool:
         """Whether the loss is not one of predictions and targets."""
-        return self.steps.own("compute_loss") or self.loss is None
+        return self._steps.own("compute_loss") or self.loss is None
 
     def _validation_parts(self, validation_data: Any) -> tuple[Any, ...]:
         """(x, y) or (x, y, sample_weight); x alone for a model that can do without targets."""
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
             return tuple(validation_data)
-        if not (self.steps.own("test_step") or self._needs_no_targets()):
+        if not (self._steps.own("test_step") or self._needs_no_targets()):
             raise ArgumentError("validation_data: expected (x, y) or (x, y, sample_weight)")
         return unpack_x_y_sample_weight(validation_data)
 
     def _on_batch(self, step: Callable[..., None], data: Data, return_dict: bool) -> Any:
         """What `step` makes of the data as a single batch."""
-        self.steps.reset()
+        self._steps.reset()
         step(data.x, data.y, data.sample_weight)
-        return _as_asked(self.steps.results(), return_dict)
+        return _as_asked(self._steps.results(), return_dict)
 
     def _told(
         self, callbacks: list[Callback], verbose: int | str, epochs: int, steps: int

@@ -9,15 +9,15 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from minidl import activations
 from minidl.autodiff.tree import leaves, map_leaves
 from minidl.configurable import Configurable
-from minidl.errors import ArgumentError, MiniDLWarning, NotBuiltError
+from minidl.errors import ArgumentError, NotBuiltError, warn_caller
 from minidl.layers import Input, InputLayer, Layer
+from minidl.layers.layer import layers_of
 from minidl.layers.symbolic import KerasTensor
 from minidl.layers.variable import Variable
 from minidl.models import files
@@ -198,7 +198,7 @@ def _compile_alike(clone: Model, model: Model) -> None:
     try:
         optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
     except ArgumentError as error:
-        warnings.warn(f"clone_model: the clone is not compiled: {error}", MiniDLWarning, stacklevel=3)
+        warn_caller(f"clone_model: the clone is not compiled: {error}")
         return
     clone.compile(optimizer, model.loss, run_eagerly=model.run_eagerly)
     # The metrics, too, may be functions, which no configuration describes.
@@ -207,18 +207,6 @@ def _compile_alike(clone: Model, model: Model) -> None:
 
 
 # Which variables training changes.
-
-
-def layers_of(layer: Layer) -> Iterator[Layer]:
-    """The layer and all layers inside it, each once, in their order."""
-    seen: dict[Layer, None] = {}
-    pending = [layer]
-    while pending:
-        layer = pending.pop()
-        if layer not in seen:
-            seen[layer] = None
-            pending += reversed(layer._layers)
-    yield from seen
 
 
 def variables_matching(model: Layer, pattern: str) -> list[Variable]:

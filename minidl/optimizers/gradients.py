@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl.autodiff.tensor import Tensor, cast, constant, plain
-from minidl.errors import ArgumentError, DTypeError, MiniDLWarning, ShapeError
+from minidl.errors import ArgumentError, DTypeError, ShapeError, warn_caller
 from minidl.layers.variable import Variable
 
 
@@ -29,10 +28,8 @@ def fitting(owner: str, gradients: Sequence[Any], variables: Sequence[Any]) -> l
         )
     given = [(_as_fitting(owner, g, v), v) for g, v in zip(gradients, variables, strict=True) if g is not None]
     if missing:
-        warnings.warn(
-            f"{owner}: no gradients for {', '.join(missing)}: the loss does not depend on them, they stay as they are",
-            MiniDLWarning,
-            stacklevel=3,
+        warn_caller(
+            f"{owner}: no gradients for {', '.join(missing)}: the loss does not depend on them, they stay as they are"
         )
     return given
 

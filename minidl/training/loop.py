@@ -28,7 +28,7 @@ def rehearse(
     Nothing is learned: what does not fit is found before anything changes. An error begins with `where`. What a step
     of the model's own does with its data nobody can know before.
     """
-    if model.steps.own(step):
+    if model._steps.own(step):
         return
     x, y, sample_weight = next(data.batches(size))
     if isinstance(augment, Layer):
@@ -51,9 +51,9 @@ def rehearse(
                 if output.shape[:1] != (samples,):
                     raise ShapeError(f"{model.name!r} made outputs of shape {output.shape} of {samples} samples")
             loss = loss_of(model, x, y, y_pred, sample_weight, training=False)
-        model.steps.measure(*plain((loss, x, y, y_pred, sample_weight)))
+        model._steps.measure(*plain((loss, x, y, y_pred, sample_weight)))
         # Every target, not only those of the first batch.
-        if not model.steps.own("compute_loss"):
+        if not model._steps.own("compute_loss"):
             model.objective.check(data.y, plain(y_pred))
     except MiniDLError as error:
         raise type(error)(f"{where}: {error}") from error
@@ -90,7 +90,7 @@ def fit(
     logs: dict[str, Any] = {}
     for epoch in epochs:
         callbacks("on_epoch_begin", epoch, {})
-        logs = _epoch(model, islice(batches, steps), model.steps.train, callbacks, "train")
+        logs = _epoch(model, islice(batches, steps), model._steps.train, callbacks, "train")
         if validation is not None and validated(epoch + 1):
             results = evaluate(model, validation, callbacks, validation_batch_size)
             logs |= {f"val_{name}": value for name, value in sorted(results.items())}
@@ -114,15 +114,15 @@ def _passes(data: Data, size: int, run: Run, shuffle: bool) -> Iterator[Batch]:
 def evaluate(model: Any, data: Data, callbacks: CallbackList, batch_size: int) -> dict[str, Any]:
     """The loss and metrics over the data, the loss first."""
     callbacks("on_test_begin", {})
-    logs = _epoch(model, data.batches(batch_size), model.steps.test, callbacks, "test")
-    results: dict[str, Any] = model.steps.results()
+    logs = _epoch(model, data.batches(batch_size), model._steps.test, callbacks, "test")
+    results: dict[str, Any] = model._steps.results()
     callbacks("on_test_end", logs)
     return results
 
 
 def _epoch(model: Any, batches: Any, step: Callable[..., None], callbacks: CallbackList, kind: str) -> dict[str, Any]:
     """One pass over the batches; the loss and metrics of all of them, in alphabetical order."""
-    model.steps.reset()
+    model._steps.reset()
     begin, end = callbacks.hook(f"on_{kind}_batch_begin"), callbacks.hook(f"on_{kind}_batch_end")
     for k, batch in enumerate(batches):
         for callback in begin:
@@ -138,7 +138,7 @@ def _epoch(model: Any, batches: Any, step: Callable[..., None], callbacks: Callb
 
 
 def _logs(model: Any) -> dict[str, Any]:
-    return Numbers(sorted(model.steps.results().items()))
+    return Numbers(sorted(model._steps.results().items()))
 
 
 def predict(model: Any, data: Data, callbacks: CallbackList, batch_size: int) -> Any:
@@ -147,7 +147,7 @@ def predict(model: Any, data: Data, callbacks: CallbackList, batch_size: int) ->
     parts = []
     for k, batch in enumerate(data.batches(batch_size)):
         callbacks("on_predict_batch_begin", k, {})
-        parts.append(model.steps.predict(batch[0]))
+        parts.append(model._steps.predict(batch[0]))
         callbacks("on_predict_batch_end", k, {"outputs": parts[-1]})
     callbacks("on_predict_end", {})
     return map_leaves(lambda *outputs: np.concatenate(outputs), *parts)

@@ -32,7 +32,7 @@ def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
         y_pred = model(x, training=True)
         loss = loss_of(model, x, y, y_pred, sample_weight, training=True)
     # A metric that raises an error does so before anything is learned.
-    perform(model.steps.measure, loss, x, y, y_pred, sample_weight)
+    perform(model._steps.measure, loss, x, y, y_pred, sample_weight)
     # Not before: the call may have made them.
     variables = model.trainable_variables
     model.optimizer.apply(tape.gradient(loss, variables), variables)
@@ -43,7 +43,7 @@ def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> None:
     with no_grad():
         y_pred = model(x, training=False)
         loss = loss_of(model, x, y, y_pred, sample_weight, training=False)
-    perform(model.steps.measure, loss, x, y, y_pred, sample_weight)
+    perform(model._steps.measure, loss, x, y, y_pred, sample_weight)
 
 
 def predict_step(model: Any, x: Any) -> Any:
@@ -81,7 +81,7 @@ class Trainer:
     steps are.
     """
 
-    steps: Any
+    _steps: Any
     loss: Any
     losses: Any
     objective: Any
@@ -124,7 +124,7 @@ class Trainer:
 
         Those of the layers inside are among them. All are reset when an epoch begins.
         """
-        return [*(self._objective.metrics if self._objective else ()), *self.steps.own_metrics()]
+        return [*(self._objective.metrics if self._objective else ()), *self._steps.own_metrics()]
 
     @property
     def metrics_names(self) -> list[str]:

@@ -10,7 +10,6 @@ import html
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -298,6 +297,8 @@ def _arrows(group: Group) -> Iterator[tuple[str, str]]:
 
 def _image(source: str, kind: str) -> bytes:
     """What Graphviz makes of DOT."""
+    import subprocess  # takes longer to import than most of minidl
+
     program = shutil.which("dot")
     if program is None:
         raise MissingExtraError(

@@ -176,3 +176,20 @@ class TestTraining:
             model.compile("adam", "mse")
             histories.append(model.fit(X, X[:, :2], epochs=3, shuffle=False, verbose=0).history)
         assert histories[0] == histories[1]
+
+    def test_a_model_may_have_an_attribute_called_steps(self):
+        class Unrolled(Model):
+            def __init__(self):
+                super().__init__()
+                self.steps = 3
+                self.dense = Dense(4, "tanh")
+
+            def call(self, inputs):
+                for _ in range(self.steps):
+                    inputs = self.dense(inputs)
+                return inputs
+
+        model = Unrolled()
+        model.compile("sgd", "mse")
+        model.fit(X, X, verbose=0)
+        assert model.steps == 3

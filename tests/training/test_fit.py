@@ -7,7 +7,8 @@ import pytest
 
 import minidl as keras
 from minidl.autodiff import graph
-from minidl.autodiff.tracing import Runner, Trace
+from minidl.autodiff.recording import Trace
+from minidl.autodiff.replaying import Runner
 
 
 class Batches(keras.callbacks.Callback):
