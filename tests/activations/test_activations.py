@@ -130,7 +130,8 @@ class TestAgainstKeras:
         np.testing.assert_allclose(dx.data, expected, rtol=tolerance, atol=tolerance)
 
     def test_every_activation_but_these_has_golden_values(self):
-        assert PUBLIC - {config["function"] for config in CASES.values()} == {"swish", "hard_swish", "rrelu", "sparsemax"}
+        beside_keras = {config["function"] for config in CASES.values()}
+        assert PUBLIC - beside_keras == {"swish", "hard_swish", "rrelu", "sparsemax"}
 
 
 class TestFormulas:
