@@ -1,6 +1,6 @@
 """Does the suite notice a lie? Change one thing in the kernels at a time and see whether a test fails.
 
-    python tests/mutate.py [--only NAME] [--jobs N] [--seconds S] [--list]
+    python tests/mutate.py [--only NAME ...] [--tests PATH ...] [--jobs N] [--seconds S] [--list]
 
 A mutant is minidl/kernels with a sign, a factor, a constant, an axis, a comparison, a function changed, a statement or
 a call left out, two arguments swapped. The tests of tests/kernels and tests/ops that reach the changed function run
@@ -41,7 +41,7 @@ MEMORY = 8 * 2**30
 OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult,
     ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitAnd, ast.And: ast.Or,
-    ast.Or: ast.And,
+    ast.Or: ast.And, ast.MatMult: ast.Mult,
 }  # fmt: skip
 COMPARISONS = {
     ast.Gt: (ast.GtE, ast.Lt), ast.GtE: (ast.Gt, ast.Lt), ast.Lt: (ast.LtE, ast.Gt), ast.LtE: (ast.Lt, ast.Gt),
@@ -162,14 +162,16 @@ class Mutant:
         old, new = getattr(self.module, name), namespace[name]
         if isinstance(self.statement, ast.Assign):
             setattr(self.module, name, new)
+        before = dict(functions(old))
         for key, function in functions(new):
-            there = vars(old)[key] if key else old
+            there = before[key]
             there.__code__, there.__defaults__ = function.__code__, function.__defaults__
 
 
 def functions(value):
-    """The function itself, or the methods of a class, with their names."""
+    """The function itself, or the methods and properties of a class, with their names."""
     members = vars(value).items() if isinstance(value, type) else [("", value)]
+    members = [(name, getattr(f, "fget", f)) for name, f in members]
     return [(name, f) for name, f in members if isinstance(f, types.FunctionType)]
 
 
@@ -266,7 +268,8 @@ class Laboratory:
 
         settings.register_profile("mutate", settings.default, phases=[Phase.explicit, Phase.generate])
         settings.load_profile("mutate")
-        chosen = [m for module in modules() for m in mutants(module) if self.options.only in str(m)]
+        every = [m for module in modules() for m in mutants(module)]
+        chosen = list(dict.fromkeys(m for name in self.options.only for m in every if name in str(m)))
         if self.options.list:
             print(*chosen, f"{len(chosen)} mutants", sep="\n")
         else:
@@ -305,6 +308,8 @@ class Laboratory:
             mutant = running.pop(pid)
             timed_out = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU
             fates[mutant] = "timed out" if timed_out else "killed" if status else "survived"
+            if mutant and fates[mutant] == "survived":
+                bar.write(f"survived: {mutant}")
             bar.update()
 
         for mutant, tests in tests_of_mutants.items():
@@ -362,15 +367,19 @@ def report(fates, minutes):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", default="", metavar="NAME", help="mutants whose description contains NAME")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="NAME", help="mutants whose description contains NAME, in this order"
+    )
+    parser.add_argument("--tests", nargs="+", default=["tests/kernels", "tests/ops"], metavar="PATH", help="run these")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes at a time")
     parser.add_argument("--seconds", type=int, default=60, metavar="S", help="of processor time for one mutant")
     parser.add_argument("--list", action="store_true", help="describe the mutants and run nothing")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    laboratory = Laboratory(parser.parse_args())
-    pytest.main(["-q", "-s", "-p", "no:cacheprovider", "tests/kernels", "tests/ops"], plugins=[laboratory])
+    options = parser.parse_args()
+    laboratory = Laboratory(options)
+    pytest.main(["-q", "-s", "-p", "no:cacheprovider", *options.tests], plugins=[laboratory])
     sys.exit(laboratory.status)
 
 

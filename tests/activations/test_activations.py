@@ -62,22 +62,6 @@ TABLE = [
     ("threshold", {"threshold": 0.5, "default_value": -1.0}, [0.5]),
 ]
 ALONG_AXIS = ("softmax", "log_softmax")
-# What Keras 3.15 gives (JAX, float32) at −3, −0.7, 0.2, 1.5, 4.
-AT = np.array([-3.0, -0.7, 0.2, 1.5, 4.0])
-BESIDE_KERAS = [
-    ("celu", {}, [-0.950213, -0.5034147, 0.2, 1.5, 4.0]),
-    ("celu", {"alpha": 0.5}, [-0.4987606, -0.3767015, 0.2, 1.5, 4.0]),
-    ("hard_shrink", {}, [-3.0, -0.7, 0.0, 1.5, 4.0]),
-    ("hard_tanh", {}, [-1.0, -0.7, 0.2, 1.0, 1.0]),
-    ("log_sigmoid", {}, [-3.048587, -1.103186, -0.5981389, -0.2014133, -0.01814993]),
-    ("soft_shrink", {}, [-2.5, -0.2, 0.0, 1.0, 3.5]),
-    ("sparse_plus", {}, [0.0, 0.0225, 0.36, 1.5, 4.0]),
-    ("sparse_sigmoid", {}, [0.0, 0.15, 0.6, 1.0, 1.0]),
-    ("squareplus", {}, [0.3027756, 0.709481, 1.104988, 2.0, 4.236068]),
-    ("squareplus", {"b": 1.0}, [0.08113885, 0.2603278, 0.609902, 1.651388, 4.061553]),
-    ("tanh_shrink", {}, [-2.004945, -0.0956322, 0.00262472, 0.5948518, 3.000671]),
-    ("threshold", {"threshold": 0.3, "default_value": -1.0}, [-1.0, -1.0, -1.0, 1.5, 4.0]),
-]
 
 PUBLIC = set(activations.__all__) - {"get", "serialize", "deserialize"}
 
@@ -146,8 +130,8 @@ class TestAgainstKeras:
         np.testing.assert_allclose(dx.data, expected, rtol=tolerance, atol=tolerance)
 
     def test_every_activation_but_these_has_golden_values(self):
-        beside_keras = {config["function"] for config in CASES.values()} | {name for name, *_ in BESIDE_KERAS}
-        assert PUBLIC - beside_keras == {"relu6", "swish", "hard_silu", "hard_swish", "rrelu", "glu", "sparsemax"}
+        beside_keras = {config["function"] for config in CASES.values()}
+        assert PUBLIC - beside_keras == {"swish", "hard_swish", "rrelu", "sparsemax"}
 
 
 class TestFormulas:
@@ -256,12 +240,6 @@ class TestSerialize:
     def test_what_has_no_name_cannot_be_saved(self):
         with pytest.raises(ArgumentError, match="to be saved by its name"):
             activations.serialize(partial(activations.relu, max_value=1.0))
-
-
-@pytest.mark.parametrize(("name", "arguments", "expected"), BESIDE_KERAS)
-def test_rarer_ones_beside_keras(name, arguments, expected):
-    # Seven digits are given, of which tanh_shrink loses one or two near 0.
-    np.testing.assert_allclose(function(name, arguments)(AT), expected, rtol=1e-5, atol=1e-7)
 
 
 class TestGatedLinearUnit:

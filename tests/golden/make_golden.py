@@ -93,6 +93,10 @@ SMOOTH: dict[str, Config] = {
     "softplus": {"function": "softplus"},
     "softsign": {"function": "softsign"},
     "exponential": {"function": "exponential"},
+    "log_sigmoid": {"function": "log_sigmoid"},
+    "squareplus": {"function": "squareplus"},
+    "squareplus_b1": {"function": "squareplus", "b": 1},
+    "tanh_shrink": {"function": "tanh_shrink"},
 }
 KINKED: dict[str, Config] = {
     "hard_sigmoid": {"function": "hard_sigmoid"},
@@ -108,6 +112,16 @@ KINKED: dict[str, Config] = {
     "leaky_relu_slope0.3": {"function": "leaky_relu", "negative_slope": 0.3},
     "elu_alpha0.5": {"function": "elu", "alpha": 0.5},
     "selu": {"function": "selu"},
+    "celu": {"function": "celu"},
+    "celu_alpha0.5": {"function": "celu", "alpha": 0.5},
+    "relu6": {"function": "relu6"},
+    "hard_silu": {"function": "hard_silu"},
+    "hard_tanh": {"function": "hard_tanh"},
+    "hard_shrink": {"function": "hard_shrink", "threshold": 0.4},
+    "soft_shrink": {"function": "soft_shrink", "threshold": 0.3},
+    "sparse_plus": {"function": "sparse_plus"},
+    "sparse_sigmoid": {"function": "sparse_sigmoid"},
+    "threshold": {"function": "threshold", "threshold": 0.3, "default_value": -1.0},
 }
 ALONG_AXIS: dict[str, tuple[tuple[int, ...], int]] = {
     "2d": ((3, 5), -1),
@@ -116,6 +130,7 @@ ALONG_AXIS: dict[str, tuple[tuple[int, ...], int]] = {
     "3d": ((2, 3, 4), -1),
     "3d_axis1": ((2, 3, 4), 1),
 }
+HALVED = {"3d": ((2, 3, 4), -1), "3d_axis0": ((2, 3, 4), 0)}
 
 
 def activations() -> Arrays:
@@ -134,10 +149,18 @@ def activations() -> Arrays:
             inputs["large"] = (np.array([[1000.0, 999.0, 0.0, -1000.0], [-1e4, 1e4, 1e4, 0.0]]), -1)
             for case, (x, axis) in inputs.items():
                 cases[f"{name}_{case}"] = config = {"function": name, "axis": axis}
-                y, pull = jax.vjp(activation(config), x)
-                c = rng.standard_normal(x.shape)
-                golden |= prefixed(f"{name}_{case}", {"x": x, "y": y, "c": c, "dx": pull(c)[0]})
+                golden |= prefixed(f"{name}_{case}", with_gradient(activation(config), x, rng))
+        for case, (shape, axis) in HALVED.items():
+            cases[f"glu_{case}"] = config = {"function": "glu", "axis": axis}
+            golden |= prefixed(f"glu_{case}", with_gradient(activation(config), rng.standard_normal(shape), rng))
     return {"cases": text(cases), **golden}
+
+
+def with_gradient(f: Callable[[Any], Any], x: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    """Values, a cotangent, and the gradient of their product."""
+    y, pull = jax.vjp(f, x)
+    c = rng.standard_normal(y.shape)
+    return {"x": x, "y": y, "c": c, "dx": pull(c)[0]}
 
 
 def activation(config: Config) -> Callable[[Any], Any]:
