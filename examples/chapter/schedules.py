@@ -44,7 +44,7 @@ SCHEDULES = {
     "piecewise constant": (0.01, [callbacks.LearningRateScheduler(piecewise_constant_fn)]),
     "performance": (0.01, [callbacks.ReduceLROnPlateau(factor=0.5, patience=2)]),
     "cosine": (schedules.CosineDecay(0.01, decay_steps=epochs * steps), []),
-    "1cycle": (0.05, [callbacks.OneCycle(0.05)]),
+    "1cycle": (0.02, [callbacks.OneCycle(0.02)]),
 }
 
 
