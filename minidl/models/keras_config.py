@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from minidl import initializers, losses, metrics, optimizers
+from minidl import constraints, initializers, losses, metrics, optimizers, regularizers
 from minidl.autodiff.tree import leaves
 from minidl.configurable import MISSING, snake_case
 from minidl.errors import ArgumentError, DataFileError, look_up
@@ -28,6 +28,8 @@ _WITHOUT_EFFECT = {"data_format": "channels_last", "autocast": True, "ema_moment
 # Settings that do not exist there, if they are their default.
 _OWN = {
     "Cropping1D": ["data_format"], "UpSampling1D": ["data_format"],
+    # Without variables, it means nothing.
+    "SpatialDropout1D": ["trainable"], "SpatialDropout2D": ["trainable"],
     "FalseNegatives": ["top_k", "class_id"], "FalsePositives": ["top_k", "class_id"],
     "TrueNegatives": ["top_k", "class_id"], "TruePositives": ["top_k", "class_id"],
     "SparseTopKCategoricalAccuracy": ["from_sorted_ids"],
@@ -90,7 +92,7 @@ def _settings_to_keras(owner: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of an object, without those that do not exist there."""
     left_out = _OWN.get(owner, [])
     for name in left_out:
-        if config.get(name) not in (None, False, "channels_last"):
+        if name != "trainable" and config.get(name) not in (None, False, "channels_last"):
             raise ArgumentError(f"save: Keras has no {owner} with {name}={config[name]!r}: save it as .minidl")
     return {name: _value_to_keras(value) for name, value in config.items() if name not in left_out}
 
@@ -99,6 +101,7 @@ def _value_to_keras(value: Any) -> Any:
     if isinstance(value, Mapping) and "class_name" in value:
         name = value["class_name"]
         kinds = {"keras.layers": files.LAYERS, "keras.initializers": vars(initializers)}
+        kinds |= {"keras.regularizers": vars(regularizers), "keras.constraints": vars(constraints)}
         kinds |= {"keras.optimizers.schedules": vars(optimizers.schedules)}
         module = next((module for module, known in kinds.items() if name in known), None)
         return _object_to_keras(module, value)
