@@ -17,6 +17,7 @@ from minidl.autodiff.tree import leaves
 from minidl.configurable import MISSING, snake_case
 from minidl.errors import ArgumentError, DataFileError, look_up
 from minidl.layers import Layer
+from minidl.layers.images import ImageLayer
 from minidl.layers.operation import Operation
 from minidl.layers.symbolic import map_shapes
 from minidl.models import files
@@ -410,7 +411,10 @@ def _call_from_keras(part: Mapping[str, Any], node: Any) -> tuple[list[Any], dic
         return [], {}
     args, kwargs = node["args"], node["kwargs"]
     if not _is_operation(part):
-        return args, {name: x for name, x in kwargs.items() if name not in ("mask", "training") or x}
+        # With layers that change images, Keras writes a training that nobody asked for, and that predict overrules.
+        unasked = issubclass(files.LAYERS.get(part["class_name"], Layer), ImageLayer)
+        usual = {"mask": (None, False), "training": (None, False, unasked)}
+        return args, {name: x for name, x in kwargs.items() if x not in usual.get(name, ())}
     settings = {_SPELLINGS.get(name, name): name for name in _OPERATIONS[snake_case(part["class_name"])][1]}
     found = {settings[name]: x for name, x in part["config"].items() if name in settings}
     if part["class_name"] == "GetItem" and isinstance(args[1], list):
