@@ -1,6 +1,6 @@
 """Models: layers that can be trained."""
 
-from minidl.models.files import load_model, read_weights
+from minidl.models.files import load_model, read_weights, save_model
 from minidl.models.folding import fold_batch_norm
 from minidl.models.functional import Functional
 from minidl.models.matching import LoadReport, load_weights_matching
@@ -10,5 +10,5 @@ from minidl.models.sequential import Sequential
 
 __all__ = [
     "Functional", "LoadReport", "Model", "Sequential", "clone_model", "fold_batch_norm", "freeze", "load_model",
-    "load_weights_matching", "read_weights", "unfreeze", "variables_matching",
+    "load_weights_matching", "read_weights", "save_model", "unfreeze", "variables_matching",
 ]  # fmt: skip

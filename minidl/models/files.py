@@ -133,6 +133,13 @@ def _metric(config: Any, custom: Mapping[str, Any]) -> Any:
     return custom.get(config, config) if isinstance(config, str) else metrics.deserialize(config, custom)
 
 
+def save_model(
+    model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
+) -> None:
+    """The same as `model.save(filepath)`."""
+    model.save(filepath, overwrite, include_optimizer)
+
+
 def save(model: Any, path: str | os.PathLike[str], overwrite: bool, include_optimizer: bool) -> None:
     """Write a model to a file of the kind that its name ends in."""
     target = checked_target("save", path, overwrite, (".minidl", ".keras", ".h5", ".hdf5"))
@@ -345,13 +352,13 @@ def variables_by_place(model: Any) -> dict[str, Variable]:
     }
 
 
-def variables_by_path(layer: Layer, before: str = "") -> dict[str, Variable]:
-    """The variables by the names of the layers that they are in: "inner/dense_1/kernel"."""
+def variables_by_path(layer: Layer, before: str = "", numbered: bool = False) -> dict[str, Variable]:
+    """The variables by the names of the layers that they are in: "inner/dense_1/kernel", or, numbered, "…/0"."""
     found: dict[str, Variable] = {}
     inside = layer.layers if not before and hasattr(layer, "layers") else layer._layers
     own = [*layer._trainable_variables, *layer._non_trainable_variables]
-    named = [(f"{before}{variable.name}", variable) for variable in own]
-    named += [item for part in inside for item in variables_by_path(part, f"{before}{part.name}/").items()]
+    named = [(f"{before}{k if numbered else variable.name}", variable) for k, variable in enumerate(own)]
+    named += [item for part in inside for item in variables_by_path(part, f"{before}{part.name}/", numbered).items()]
     known: set[int] = set()
     for path, variable in named:
         if id(variable) not in known:

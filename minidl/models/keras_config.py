@@ -12,11 +12,12 @@ import inspect
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from minidl import initializers, losses, metrics, optimizers
+from minidl import constraints, initializers, losses, metrics, optimizers, regularizers
 from minidl.autodiff.tree import leaves
 from minidl.configurable import MISSING, snake_case
 from minidl.errors import ArgumentError, DataFileError, look_up
 from minidl.layers import Layer
+from minidl.layers.images import ImageLayer
 from minidl.layers.operation import Operation
 from minidl.layers.symbolic import map_shapes
 from minidl.models import files
@@ -28,6 +29,8 @@ _WITHOUT_EFFECT = {"data_format": "channels_last", "autocast": True, "ema_moment
 # Settings that do not exist there, if they are their default.
 _OWN = {
     "Cropping1D": ["data_format"], "UpSampling1D": ["data_format"],
+    # Without variables, it means nothing.
+    "SpatialDropout1D": ["trainable"], "SpatialDropout2D": ["trainable"],
     "FalseNegatives": ["top_k", "class_id"], "FalsePositives": ["top_k", "class_id"],
     "TrueNegatives": ["top_k", "class_id"], "TruePositives": ["top_k", "class_id"],
     "SparseTopKCategoricalAccuracy": ["from_sorted_ids"],
@@ -90,7 +93,7 @@ def _settings_to_keras(owner: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of an object, without those that do not exist there."""
     left_out = _OWN.get(owner, [])
     for name in left_out:
-        if config.get(name) not in (None, False, "channels_last"):
+        if name != "trainable" and config.get(name) not in (None, False, "channels_last"):
             raise ArgumentError(f"save: Keras has no {owner} with {name}={config[name]!r}: save it as .minidl")
     return {name: _value_to_keras(value) for name, value in config.items() if name not in left_out}
 
@@ -99,6 +102,7 @@ def _value_to_keras(value: Any) -> Any:
     if isinstance(value, Mapping) and "class_name" in value:
         name = value["class_name"]
         kinds = {"keras.layers": files.LAYERS, "keras.initializers": vars(initializers)}
+        kinds |= {"keras.regularizers": vars(regularizers), "keras.constraints": vars(constraints)}
         kinds |= {"keras.optimizers.schedules": vars(optimizers.schedules)}
         module = next((module for module, known in kinds.items() if name in known), None)
         return _object_to_keras(module, value)
@@ -407,7 +411,10 @@ def _call_from_keras(part: Mapping[str, Any], node: Any) -> tuple[list[Any], dic
         return [], {}
     args, kwargs = node["args"], node["kwargs"]
     if not _is_operation(part):
-        return args, {name: x for name, x in kwargs.items() if name not in ("mask", "training") or x}
+        # With layers that change images, Keras writes a training that nobody asked for, and that predict overrules.
+        unasked = issubclass(files.LAYERS.get(part["class_name"], Layer), ImageLayer)
+        usual = {"mask": (None, False), "training": (None, False, unasked)}
+        return args, {name: x for name, x in kwargs.items() if x not in usual.get(name, ())}
     settings = {_SPELLINGS.get(name, name): name for name in _OPERATIONS[snake_case(part["class_name"])][1]}
     found = {settings[name]: x for name, x in part["config"].items() if name in settings}
     if part["class_name"] == "GetItem" and isinstance(args[1], list):

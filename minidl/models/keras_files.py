@@ -271,10 +271,16 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
 
 
 def _readable(path: str, attributes: Attributes) -> str:
-    """"layers/dense/vars/0" → "hidden/0", with the names that the groups on the way have as attributes."""
+    """"layers/dense/vars/0" → "hidden/0", with the names that the groups on the way have as attributes.
+
+    In an `.h5` file it is the path of the variable, from its layer on: "hidden/net/hidden/kernel:0" → "hidden/kernel".
+    """
     *groups, name = path.removeprefix("model_weights/").split("/")
     if "vars" not in groups:
-        return name if len(groups) < 2 else "/".join([*groups[1:], name])  # after that of the layer comes the path
+        layer, *parts = [*groups, name.removesuffix(":0")]
+        if layer == "top_level_model_weights":
+            return "/".join(parts)
+        return "/".join(parts[parts.index(layer) :] if layer in parts else [layer, *parts])
     ways = ["/".join(groups[:k]) for k in range(1, len(groups))]
     names = [attributes.get(f"{way}/vars", {}).get("name") for way in ways]
     return "/".join([*(str(part) for part in names if part), name])

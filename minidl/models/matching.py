@@ -20,11 +20,14 @@ from minidl.errors import ArgumentError, DTypeError, ShapeError
 from minidl.layers.layer import Layer
 from minidl.layers.variable import Variable
 from minidl.memory import Array
-from minidl.models.files import load_model
+from minidl.models.files import read_weights, variables_by_path
 from minidl.models.reusing import regular_expression
 from minidl.saving import safetensors
 from minidl.saving.npz import read_npz
 from minidl.saving.opening import opened
+
+# The files that `read_weights` reads.
+_KINDS = (".minidl", ".keras", ".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,14 @@ def load_weights_matching(
     source: Mapping[str, Any] | str | os.PathLike[str],
     pattern: str = "",
     rename: Mapping[str, str] | Callable[[str], str] | None = None,
-    custom_objects: Mapping[str, Any] | None = None,
 ) -> LoadReport:
     """Give the variables in whose path `pattern` is found the values that `source` has under their names.
 
-    `source` is a dictionary of arrays by name, or a file: `.minidl` (the paths of the model's variables are the names;
-    `custom_objects` as of `load_model`), `.npz`, `.safetensors`. A name is the path of a variable, "net/dense/kernel",
-    with or without the name of the model it begins with. `rename` makes names of those in the source: a function, or
-    regular expressions and their replacements, {r"^encoder/": ""}, one after the other.
+    `source` is a dictionary of arrays by name, or a file: `.npz`, `.safetensors`, or whatever `read_weights` reads
+    (`.minidl`, `.keras`, `.h5`, `.weights.h5`), of which no class is needed. A name is the path of a variable,
+    "net/dense/kernel", with or without the name of the model it begins with, or, as in files of Keras 3, with its
+    number in its layer, "dense/0". `rename` makes names of those in the source: a function, or regular expressions and
+    their replacements, {r"^encoder/": ""}, one after the other.
 
     A value of another shape is left out, and the report says so; so that two arrays do not get one name is checked.
     Nothing changes before all is known. `ArgumentError`, with the report, if nothing at all fits.
@@ -80,11 +83,11 @@ def load_weights_matching(
     if not model.built:
         raise ArgumentError(f"load_weights_matching: {model.name!r} has no variables yet: call it on data first")
     expression = regular_expression(pattern)
-    arrays = _renamed(_arrays(source, custom_objects), rename)
-    report, values = LoadReport(), []
+    arrays = _renamed(_arrays(source), rename)
+    report, values, names = LoadReport(), [], _names(model)
     for variable in model.variables:
         path = variable.path
-        known = [name for name in (path, path.removeprefix(f"{model.name}/")) if name in arrays]
+        known = [name for name in names[variable] if name in arrays]
         if not expression.search(path):
             report.skipped.append(path)
         elif not known:
@@ -105,12 +108,16 @@ def load_weights_matching(
     return report
 
 
-def named_variables(model: Layer) -> dict[str, Variable]:
-    """The variables by their paths, without the name of the model that these begin with."""
-    return {v.path.removeprefix(f"{model.name}/"): v for v in model.variables}
+def _names(model: Layer) -> dict[Variable, list[str]]:
+    """What an array for each variable may be called."""
+    names = {v: [v.path, v.path.removeprefix(f"{model.name}/")] for v in model.variables}
+    for numbered in (False, True):
+        for name, variable in variables_by_path(model, numbered=numbered).items():
+            names[variable].append(name)
+    return names
 
 
-def _arrays(source: Any, custom_objects: Mapping[str, Any] | None) -> dict[str, Array]:
+def _arrays(source: Any) -> dict[str, Array]:
     """The arrays of a source by their names."""
     if isinstance(source, Mapping):
         return {str(name): np.asarray(plain(value)) for name, value in source.items()}
@@ -120,12 +127,11 @@ def _arrays(source: Any, custom_objects: Mapping[str, Any] | None) -> dict[str, 
     if suffix == ".safetensors":
         with opened(source) as file:
             return safetensors.load(file.read(), str(source))
-    if suffix == ".minidl":
-        loaded = load_model(source, custom_objects, compile=False)
-        return {name: v.data for name, v in named_variables(loaded).items()}
+    if suffix in _KINDS:
+        return read_weights(source)
     raise ArgumentError(
-        f"load_weights_matching: expected a dictionary of arrays, or a .minidl, .npz or .safetensors file, got "
-        f"{source!r}"
+        "load_weights_matching: expected a dictionary of arrays, or a file whose name ends in .npz, .safetensors, "
+        f"{', '.join(_KINDS)}; got {source!r}"
     )
 
 

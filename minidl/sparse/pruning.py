@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.callbacks import Callback
 from minidl.checks import count, number
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, ShapeError
 from minidl.layers.layer import Layer
 from minidl.layers.variable import Variable
 from minidl.memory import Array
@@ -115,6 +115,8 @@ class PolynomialPruning(Callback):
         model.fit(x, y, epochs=10, callbacks=[PolynomialPruning(0.9)])
     """
 
+    remembers = ("kept",)
+
     def __init__(
         self,
         final_sparsity: float,
@@ -141,9 +143,16 @@ class PolynomialPruning(Callback):
         self.power = number(self, "power", power, "> 0")
         self.pattern = pattern
         self.globally = globally
-        self.masks: Masks | None = None
+        # For each variable, which elements may be other than zero; None until there are zeros.
+        self.kept: list[Array] | None = None
+        self._variables: list[Variable] = []
         self._end = self.end_step
         self._first = 0
+
+    @property
+    def masks(self) -> Masks | None:
+        """What is pruned so far; None before the first time."""
+        return None if self.kept is None else Masks(dict(zip(self._variables, self.kept, strict=True)))
 
     def sparsity_at(self, step: Any) -> Any:
         """The share of zeros that is aimed at in a step, or an array of them."""
@@ -159,7 +168,14 @@ class PolynomialPruning(Callback):
         self._end = self.end_step or max(self.begin_step + 1, steps * 3 // 4)
         if self._end > steps:
             raise ArgumentError(f"PolynomialPruning: training has {steps} steps, pruning would end at step {self._end}")
-        self.masks = None
+        self.kept = None
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` gave; `ShapeError` if it is that of other variables."""
+        super().set_state(state)
+        shapes, expected = [np.shape(mask) for mask in self.kept or []], [v.shape for v in self._variables]
+        if self.kept is not None and shapes != expected:
+            raise ShapeError(f"PolynomialPruning: expected masks of the shapes {expected}, got {shapes}")
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """The number of steps before the epoch."""
@@ -170,11 +186,13 @@ class PolynomialPruning(Callback):
         step = self._first + batch + 1
         due = step == self._end or (step - self.begin_step) % self.frequency == 0
         if due and self.begin_step <= step <= (self._end or 0):
-            self.masks = masks_for(self._variables, float(self.sparsity_at(step)), self.globally)
-        if self.masks is not None:
-            self.masks.apply()
+            self.kept = list(masks_for(self._variables, float(self.sparsity_at(step)), self.globally).masks.values())
+        masks = self.masks
+        if masks is not None:
+            masks.apply()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the share into the logs."""
         if logs is not None:
-            logs["sparsity"] = self.masks.sparsity if self.masks is not None else 0.0
+            masks = self.masks
+            logs["sparsity"] = 0.0 if masks is None else masks.sparsity

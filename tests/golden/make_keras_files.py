@@ -60,13 +60,25 @@ def graph(keras: Any) -> Any:
 
 def every(keras: Any) -> Any:
     """Every layer that both have, each on the same small image, or on its rows."""
-    layers = keras.layers
+    layers, regularizers, constraints = keras.layers, keras.regularizers, keras.constraints
     image, row = keras.Input((6, 6, 4), name="image"), keras.Input((8, 4), name="row")
+    words = keras.Input((3,), name="words", dtype="int32")
     common = [
         layers.Activation("gelu"), layers.BatchNormalization(), layers.Dense(2), layers.ELU(0.7), layers.Flatten(),
         layers.GroupNormalization(2), layers.LeakyReLU(negative_slope=0.2), layers.PReLU(shared_axes=[1]),
         layers.ReLU(max_value=2.0, negative_slope=0.1, threshold=0.1), layers.Rescaling(0.5, offset=1.0),
-        layers.Softmax(), layers.Dropout(0.2),
+        layers.Softmax(), layers.Dropout(0.2), layers.AlphaDropout(0.2, noise_shape=(None, 1, 1), seed=3),
+        layers.GaussianDropout(0.2), layers.GaussianNoise(0.3), layers.LayerNormalization(epsilon=0.01, center=False),
+        layers.LayerNormalization(axis=[1, 2]), layers.RMSNormalization(), layers.UnitNormalization(axis=[1, -1]),
+        layers.Identity(), layers.ActivityRegularization(0.1, 0.2), layers.Normalization(),
+        layers.Normalization(None, 0.5, 2.0), layers.Normalization(mean=[1.0, 2, 3, 4], variance=[1, 2, 3, 4.0]),
+        layers.Normalization(axis=(1, -1), invert=True),
+        layers.Dense(2, activation="tanh", kernel_regularizer=regularizers.L1L2(0.1, 0.2), bias_regularizer="l2",
+                     activity_regularizer=regularizers.L1(0.1), kernel_constraint=constraints.MaxNorm(2, axis=0),
+                     bias_constraint="non_neg"),
+        layers.Dense(2, kernel_regularizer=regularizers.OrthogonalRegularizer(0.1, "columns")),
+        layers.BatchNormalization(gamma_regularizer="l1", beta_regularizer=regularizers.L2(0.3),
+                                  gamma_constraint=constraints.MinMaxNorm(0.5, 2, 0.5)),
     ]  # fmt: skip
     on_image = [
         *common, layers.AveragePooling2D(2), layers.Conv2D(3, 3, padding="same", strides=2, activation="relu"),
@@ -74,21 +86,31 @@ def every(keras: Any) -> Any:
         layers.DepthwiseConv2D(3, depth_multiplier=2), layers.GlobalAveragePooling2D(),
         layers.GlobalMaxPooling2D(keepdims=True), layers.MaxPooling2D(3, strides=2, padding="same"),
         layers.SeparableConv2D(3, 3), layers.UpSampling2D(2), layers.ZeroPadding2D(((1, 2), (0, 1))),
-        layers.Permute((3, 1, 2)), layers.Reshape((-1, 12)),
+        layers.Permute((3, 1, 2)), layers.Reshape((-1, 12)), layers.SpatialDropout2D(0.2),
+        layers.Conv2D(2, 3, kernel_regularizer="l1", activity_regularizer=regularizers.L1L2(0.1),
+                      kernel_constraint=constraints.UnitNorm(axis=[0, 1, 2])),
+        layers.Resizing(5, 9), layers.Resizing(4, 3, "nearest", crop_to_aspect_ratio=True), layers.CenterCrop(3, 4),
+        layers.RandomFlip("horizontal", seed=1), layers.RandomCrop(6, 6), layers.RandomTranslation(0.2, (-0.1, 0.3)),
+        layers.RandomRotation(0.1, "constant", "nearest", fill_value=1.0), layers.RandomZoom(0.2, fill_mode="wrap"),
+        # Keras itself cannot write a RandomBrightness to an .h5 file.
+        layers.RandomContrast(0.3, (0, 1)),
+        layers.RandomErasing(0.5, (0.1, 0.2), fill_value=0.0), layers.MixUp(0.3),
     ]  # fmt: skip
     on_row = [
         layers.AveragePooling1D(2), layers.Conv1D(3, 3, padding="causal"), layers.Conv1D(2, 3, dilation_rate=2),
         layers.Conv1DTranspose(2, 3, strides=2), layers.Cropping1D((1, 2)), layers.DepthwiseConv1D(3),
         layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D(), layers.MaxPooling1D(2),
         layers.SeparableConv1D(3, 3), layers.UpSampling1D(2), layers.ZeroPadding1D((1, 2)),
+        layers.SpatialDropout1D(0.2),
     ]  # fmt: skip
     flat = layers.GlobalAveragePooling1D()(row)
     pair = [layers.Dense(3)(row), layers.Dense(3, use_bias=False)(row)]
     merging = [layers.Add(), layers.Average(), layers.Concatenate(axis=1), layers.Maximum(), layers.Minimum(),
-               layers.Multiply(), layers.Subtract()]  # fmt: skip
+               layers.Multiply(), layers.Subtract(), layers.Dot(2), layers.Dot((1, 1), normalize=True)]  # fmt: skip
     outputs = [layer(image) for layer in on_image] + [layer(row) for layer in on_row]
     outputs += [layer(pair) for layer in merging] + [layers.RepeatVector(3)(flat)]
-    return keras.Model([image, row], outputs, name="every")
+    outputs += [layers.Embedding(5, 3, embeddings_regularizer="l2", embeddings_constraint="unit_norm")(words)]
+    return keras.Model([image, row, words], outputs, name="every")
 
 
 MODELS = {"chain": chain, "graph": graph, "every": every}
@@ -105,7 +127,7 @@ def data(name: str) -> tuple[Any, Any]:
         return some(12, 6), rng.integers(0, 3, 12)
     if name == "graph":
         return {"x": some(12, 4), "z": some(12, 4)}, [some(12, 2), some(12, 1)]
-    return [some(2, 6, 6, 4), some(2, 8, 4)], None
+    return [some(2, 6, 6, 4), some(2, 8, 4), rng.integers(0, 5, (2, 3)).astype("int32")], None
 
 
 def prepared(keras: Any, name: str) -> Any:
@@ -113,7 +135,10 @@ def prepared(keras: Any, name: str) -> Any:
     keras.utils.set_random_seed(1)
     model = MODELS[name](keras)
     rng = np.random.default_rng(4)
-    model.set_weights([np.abs(w) + rng.uniform(0.1, 0.5, w.shape).astype("float32") for w in model.get_weights()])
+    model.set_weights([(np.abs(w) + rng.uniform(0.1, 0.5, w.shape)).astype(w.dtype) for w in model.get_weights()])
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):  # Normalization of Keras calculates with what it last knew
+            layer.finalize_state()
     x, y = data(name)
     if y is not None:
         model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)

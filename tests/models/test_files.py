@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 import minidl as keras
-from minidl.errors import ArgumentError, DataFileError, DataNotFoundError, MiniDLWarning, NotBuiltError
+from minidl.errors import (
+    ArgumentError,
+    DataFileError,
+    DataNotFoundError,
+    MiniDLWarning,
+    NotBuiltError,
+    RemovedNameError,
+)
 from minidl.layers import BatchNormalization, Dense, Dropout, Flatten, LeakyReLU, PReLU, Reshape
 from minidl.models import files, load_model
 from minidl.saving import read_archive, write_archive
@@ -515,3 +522,21 @@ def remove(value, place):
     for key in place[:-1]:
         value = value[key]
     del value[place[-1]]
+
+
+def test_save_model_is_a_function_too(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    keras.models.save_model(model, tmp_path / "model.minidl")
+    assert load_model(tmp_path / "model.minidl").get_config() == model.get_config()
+    with pytest.raises(ArgumentError, match=r"save: .* exists: delete it"):
+        keras.models.save_model(model, tmp_path / "model.minidl", overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("load_model", r"minidl\.models\.load_model"), ("register_keras_serializable", "custom_objects")],
+)
+def test_what_keras_has_in_saving_is_told(name, advice):
+    with pytest.raises(RemovedNameError, match=f"minidl.saving has no '{name}': .*{advice}"):
+        getattr(keras.saving, name)
+    assert not hasattr(keras.saving, "nothing")

@@ -113,8 +113,40 @@ class TestFiles:
         assert not report.unused
         np.testing.assert_array_equal(model(X).numpy(), source(X).numpy())
 
+    @pytest.mark.parametrize("ending", [".minidl", ".keras", ".h5", ".weights.h5"])
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_of_models_and_of_weights(self, tmp_path, ending, whole):
+        """Also of a layer in a model inside, and of a class of one's own, which need not be known."""
+        if ending != ".minidl":
+            pytest.importorskip("h5py")
+        if ending == (".weights.h5" if whole else ".keras"):
+            pytest.skip("there are no such files")
+
+        class Scale(keras.layers.Layer):
+            def build(self, input_shape):
+                self.factor = self.add_weight((), "ones", name="factor")
+
+            def call(self, inputs):
+                return inputs * self.factor
+
+        def make(*others):
+            normalized = [Dense(3, name="dense"), keras.layers.BatchNormalization(name="normal")]
+            inner = keras.Sequential([Input((5,)), *normalized], name="inner")
+            return keras.Sequential([Input((4,)), Dense(5, name="first"), inner, *others])
+
+        source, model = make(Scale(name="scale")), make()
+        source.set_weights([w + k for k, w in enumerate(source.get_weights(), 1)])
+        path = tmp_path / f"model{ending}"
+        (source.save if whole else source.save_weights)(path)
+        report = load_weights_matching(model, path)
+        assert not report.missing
+        assert [name.split("/")[0] for name in report.unused] == ["scale"]
+        for layer in ("first", "inner"):
+            for a, b in zip(source.get_layer(layer).variables, model.get_layer(layer).variables, strict=True):
+                np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+
     def test_of_other_kinds_or_missing(self, tmp_path):
-        with pytest.raises(ArgumentError, match=r"expected a dictionary of arrays, or a .minidl"):
+        with pytest.raises(ArgumentError, match=r"expected a dictionary of arrays, or a file .*\.minidl, \.keras"):
             load_weights_matching(network(5), tmp_path / "x.pkl")
         with pytest.raises(DataNotFoundError, match="no such file"):
             load_weights_matching(network(5), tmp_path / "x.npz")

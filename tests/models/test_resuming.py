@@ -11,10 +11,11 @@ import pytest
 
 import minidl as keras
 from minidl import random
-from minidl.errors import ArgumentError, DataFileError
+from minidl.errors import ArgumentError, DataFileError, ShapeError
 from minidl.models import load_model
 from minidl.optimizers import schedules
 from minidl.saving import read_archive, write_archive
+from minidl.sparse import PolynomialPruning, SparseDense, prune, to_sparse
 
 ROOT = Path(__file__).parents[2]
 X = np.random.default_rng(1).standard_normal((50, 4)).astype(np.float32)
@@ -29,6 +30,8 @@ OPTIMIZERS = {
     "adamw": lambda rate: keras.optimizers.AdamW(rate, clipnorm=0.1),
     "adamax": lambda rate: keras.optimizers.Adamax(rate),
     "nadam": lambda rate: keras.optimizers.Nadam(rate, clipvalue=0.1),
+    "adadelta": lambda rate: keras.optimizers.Adadelta(rate),
+    "lion": lambda rate: keras.optimizers.Lion(rate, weight_decay=0.1),
 }
 SCHEDULES = {
     "constant": 0.01,
@@ -38,6 +41,7 @@ SCHEDULES = {
     "polynomial": schedules.PolynomialDecay(0.01, 40, power=2.0),
     "cosine": schedules.CosineDecay(0.0, 30, warmup_target=0.01, warmup_steps=10),
     "restarts": schedules.CosineDecayRestarts(0.01, 9),
+    "one cycle": schedules.OneCycle(0.01, 40),
 }
 
 
@@ -233,6 +237,182 @@ import json; print(json.dumps([w.tolist() for w in model.get_weights()]))
             done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
             results.append(json.loads(done.stdout.splitlines()[-1]))
         assert results[0] == results[2] != results[1]
+
+
+CALLBACKS = {
+    # No epoch is better than the first: it stops after the fifth, and goes back to the first.
+    "EarlyStopping": lambda model: keras.callbacks.EarlyStopping("loss", 10.0, patience=4, restore_best_weights=True),
+    "ReduceLROnPlateau": lambda model: keras.callbacks.ReduceLROnPlateau("loss", 0.5, 1, min_delta=0.05, cooldown=1),
+    "OneCycle": lambda model: keras.callbacks.OneCycle(0.01, momentum=(0.95, 0.85)),
+    "OneCycleScheduler": lambda model: keras.callbacks.OneCycleScheduler(24, 0.01),
+    "ModelCheckpoint": lambda model: keras.callbacks.ModelCheckpoint("best.minidl", "loss", save_best_only=True),
+    "ModelCheckpoint of weights": lambda model: keras.callbacks.ModelCheckpoint(
+        "{epoch}-{batch}.weights.h5", save_freq=3, save_weights_only=True
+    ),
+    "ModelCheckpoint of Keras": lambda model: keras.callbacks.ModelCheckpoint("{epoch}.keras"),
+    "LearningRateScheduler": lambda model: keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.9 * rate),
+    "CSVLogger": lambda model: keras.callbacks.CSVLogger("log.csv", append=True),
+    "LambdaCallback": lambda model: keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None),
+    "TerminateOnNaN": lambda model: keras.callbacks.TerminateOnNaN(),
+    "PolynomialPruning": lambda model: PolynomialPruning(0.8, frequency=7),
+    "PolynomialPruning that has ended": lambda model: PolynomialPruning(0.8, frequency=5, end_step=9, globally=True),
+    "Masks": lambda model: prune(model, 0.5),
+}  # fmt: skip
+
+
+class Saving(keras.callbacks.Callback):
+    """Saves the model once, in the middle of a training."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 2:
+            self.model.save(self.path)
+
+
+class Own(keras.Model):
+    """A model that says itself what a step is."""
+
+    def __init__(self, units=3, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.hidden, self.drop = keras.layers.Dense(8, activation="tanh"), keras.layers.Dropout(0.3)
+        self.out = keras.layers.Dense(units, activation="softmax")
+        self.tracker = keras.metrics.Mean(name="loss")
+
+    def call(self, inputs, training=None):
+        return self.out(self.drop(self.hidden(inputs), training=training))
+
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        self.tracker.update_state(loss)
+        return {"loss": self.tracker.result()}
+
+
+class OwnSequential(keras.Sequential):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def double(x):
+    return 2 * x
+
+
+def chain_of(*layers, shape=(4,), dtype=None):
+    """A classifier with these layers before the last."""
+    keras.utils.set_random_seed(5)
+    out = keras.layers.Dense(3, activation="softmax")
+    model = keras.Sequential([keras.Input(shape, dtype=dtype), *layers, out])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def on_images(*layers):
+    return chain_of(*layers, keras.layers.Flatten(), shape=(6, 6, 3))
+
+
+def own(model):
+    keras.utils.set_random_seed(5)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def sparse():
+    model = chain_of(keras.layers.Dense(8))
+    prune(model, 0.5)
+    model = to_sparse(model)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+layers, regularizers = keras.layers, keras.regularizers
+IMAGES = np.random.default_rng(3).uniform(0, 1, (24, 6, 6, 3)).astype(np.float32)
+MODELS = {
+    "noise": lambda: chain_of(layers.AlphaDropout(0.2), layers.GaussianNoise(0.1), layers.GaussianDropout(0.1)),
+    "renormalization": lambda: chain_of(layers.Dense(5), layers.BatchNormalization(renorm=True)),
+    "rules": lambda: chain_of(
+        layers.Dense(5, kernel_regularizer=regularizers.L1L2(0.1, 0.1), activity_regularizer="l2",
+                     kernel_constraint=keras.constraints.MaxNorm(1.0)),
+        layers.BatchNormalization(gamma_regularizer="l2", gamma_constraint="non_neg"),
+        layers.ActivityRegularization(0.1),
+    ),
+    "random images": lambda: on_images(
+        layers.RandomFlip(), layers.RandomCrop(5, 5), layers.RandomTranslation(0.2, 0.2), layers.RandomRotation(0.1),
+        layers.RandomZoom(0.2), layers.RandomContrast(0.1), layers.RandomBrightness(0.1), layers.RandomErasing(0.5),
+        layers.MixUp(0.3), layers.SpatialDropout2D(0.3),
+    ),
+    "a layer by Lambda": lambda: chain_of(layers.Lambda(double)),
+    "embedding": lambda: chain_of(layers.Embedding(9, 5), layers.Flatten(), dtype="int32"),
+    "sparse": sparse,
+    "own steps": lambda: own(Own()),
+    "own steps of a Sequential": lambda: own(
+        OwnSequential([keras.Input((4,)), layers.Dropout(0.3), layers.Dense(3, activation="softmax")])
+    ),
+}  # fmt: skip
+INPUTS = {"embedding": np.random.default_rng(4).integers(0, 9, (24, 4)), "random images": IMAGES}
+
+
+class TestGoingOnFromTheMiddle:
+    """The file is written by the last callback of a training; another goes on from there to the same end."""
+
+    @pytest.fixture(autouse=True)
+    def in_a_folder_of_its_own(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+    def check(self, make, callback=None, x=X[:24], y=Y[:24], **options):
+        def fit(model, first, *others):
+            callbacks = [callback(model)] if callback else []
+            options_of_all = {"epochs": 6, "batch_size": 8, "initial_epoch": first, "verbose": 0, **options}
+            model.fit(x, y, callbacks=[*callbacks, *others], **options_of_all)
+
+        through = make()
+        fit(through, 0, Saving("middle.minidl"))
+        keras.utils.set_random_seed(99)
+        own = {"SparseDense": SparseDense, "Own": Own, "OwnSequential": OwnSequential, "double": double}
+        loaded = load_model("middle.minidl", own)
+        assert loaded.epoch == 3
+        fit(loaded, 3)
+        same(loaded, through)
+
+    @pytest.mark.parametrize("name", CALLBACKS)
+    def test_with_every_callback(self, name):
+        if "Keras" in name or "weights" in name:
+            pytest.importorskip("h5py")
+        self.check(make, CALLBACKS[name])
+
+    @pytest.mark.parametrize("name", MODELS)
+    def test_of_every_kind_of_model(self, name):
+        self.check(MODELS[name], x=INPUTS.get(name, X[:24]))
+
+    def test_with_mixup(self):
+        def make():
+            model = on_images(layers.SpatialDropout2D(0.3))
+            model.compile("adam", "categorical_crossentropy")
+            return model
+
+        self.check(make, x=IMAGES, y=np.eye(3, dtype=np.float32)[Y[:24]], augment=keras.augmentation.mixup)
+
+    def test_the_best_weights_are_in_the_file(self):
+        model = make()
+        stopping = keras.callbacks.EarlyStopping("loss", restore_best_weights=True)
+        model.fit(X, Y, epochs=3, verbose=0, callbacks=[stopping, Saving("middle.minidl")])
+        state = load_model("middle.minidl")._run.callback_states["EarlyStopping"]
+        assert state["best"] == stopping.best
+        for a, b in zip(state["best_weights"], stopping.best_weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_masks_of_another_model_are_refused(self):
+        callback = PolynomialPruning(0.5, frequency=1)
+        model = make()
+        model.fit(X, Y, epochs=3, verbose=0, callbacks=[callback, Saving("middle.minidl")])
+        loaded = load_model("middle.minidl")
+        others = PolynomialPruning(0.5, frequency=1, pattern="gamma|beta")
+        with pytest.raises(ShapeError, match=r"masks of the shapes \[\(8,\), \(8,\)\], got \[\(4, 8\), \(8, 3\)\]"):
+            loaded.fit(X, Y, epochs=6, initial_epoch=3, verbose=0, callbacks=[others])
 
 
 class TestWhatAFileRemembers:
