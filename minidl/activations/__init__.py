@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl import ops
-from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor, floating
+from minidl import kernels, ops
+from minidl.autodiff.tensor import Tensor, TensorLike, apply, as_tensor, floating
 from minidl.errors import ArgumentError, look_up
 
 __all__ = [
@@ -187,8 +187,7 @@ def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
 
 def tanh_shrink(x: TensorLike) -> Tensor:
     """y = x − tanh(x)."""
-    x = floating(x)
-    return ops.subtract(x, ops.tanh(x))
+    return apply(kernels.TanhShrink(), floating(x))
 
 
 def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:

@@ -17,6 +17,7 @@ from minidl.kernels.activations import (
     Softplus,
     Softsign,
     TanhGelu,
+    TanhShrink,
 )
 from minidl.kernels.arithmetic import Add, Divide, Maximum, Minimum, Multiply, Power, Subtract, Where
 from minidl.kernels.convolution import Convolution, ConvolutionTranspose, DepthwiseConvolution
@@ -86,6 +87,7 @@ __all__ = [
     "Sigmoid", "SigmoidCrossentropy", "Sign", "Silu", "Sin", "Sinh", "Softmax", "SoftmaxCrossentropy", "Softplus",
     "Softsign", "Sort", "SparseAffine", "SparseCrossentropy", "SparseSoftmaxCrossentropy", "Split", "Sqrt", "Square",
     "Stack", "StandardDeviation",
-    "Standardization", "Subtract", "Sum", "Take", "Tan", "Tanh", "TanhGelu", "Tile", "Transpose", "Variance", "Where",
+    "Standardization", "Subtract", "Sum", "Take", "Tan", "Tanh", "TanhGelu", "TanhShrink", "Tile", "Transpose",
+    "Variance", "Where",
     "WinogradConvolution",
 ]  # fmt: skip

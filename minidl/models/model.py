@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -73,7 +74,19 @@ class Model(Trainer, Layer):
             return super().__new__(Functional)
         return super().__new__(cls)
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: str | None = None) -> None:
+    def __init__(
+        self, *graph: Any, name: str | None = None, trainable: bool = True, dtype: str | None = None, **named: Any
+    ) -> None:
+        if len(graph) + len(named) == 2 and named.keys() <= {"inputs", "outputs"}:
+            # A subclass, made as M(inputs, outputs): its steps are its own, all else is that of a functional model.
+            own: Any = type(self)
+            kind, functional = _with_graph(own)
+            object.__setattr__(self, "__class__", kind)
+            functional.__init__(self, *graph, name=name, trainable=trainable, **named)
+            return
+        if graph or named:
+            got = ", ".join([*(type(part).__name__ for part in graph), *named])
+            raise ArgumentError(f"{type(self).__name__}: expected either inputs and outputs or neither, got {got}")
         super().__init__(name=name, trainable=trainable, dtype=dtype)
         self.optimizer: Any = None
         self._objective: Objective | Objectives | None = None
@@ -451,6 +464,15 @@ class Model(Trainer, Layer):
     def output_shape(self) -> Any:
         """The shape of the output, None for an open size; of several, nested as they are."""
         return self.compute_output_shape(self.input_shape)
+
+
+@functools.cache
+def _with_graph(kind: Any) -> tuple[Any, Any]:
+    """A subclass of Model as one of Functional, and Functional."""
+    from minidl.models.functional import Functional  # which is a Model
+
+    named = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
+    return type(kind.__name__, (kind, Functional), named), Functional
 
 
 def _as_asked(results: dict[str, Any], return_dict: bool) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from minidl.autodiff.tensor import Tensor, TensorLike, as_tensor
 from minidl.checks import number
 from minidl.errors import ArgumentError
-from minidl.ops.math import absolute, clip, isfinite, maximum, sqrt, square, where
+from minidl.ops.math import absolute, clip, greater, isfinite, maximum, sqrt, square, where
 from minidl.ops.reductions import max, min, sum
 
 __all__ = ["clip_by_global_norm", "clip_by_norm", "clip_by_value", "global_norm", "norm"]
@@ -24,7 +24,7 @@ Axis = int | tuple[int, ...] | None
 def norm(x: TensorLike, ord: int | float | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """`√Σx²` along the axes, all unless given; with `ord` 1 `Σ|x|`, with ±inf the largest or smallest `|x|`."""
     if ord in (None, 2):
-        return sqrt(sum(square(x), axis, keepdims))
+        return _root(sum(square(x), axis, keepdims))
     if ord == 1:
         return sum(absolute(x), axis, keepdims)
     if ord in (numbers.inf, -numbers.inf):
@@ -59,7 +59,13 @@ def global_norm(t_list: Sequence[TensorLike | None]) -> Tensor:
     given = [x for x in t_list if x is not None]
     if not given:
         raise ArgumentError("global_norm: expected at least one tensor")
-    return sqrt(builtins.sum((sum(square(x)) for x in given[1:]), sum(square(given[0]))))
+    return _root(builtins.sum((sum(square(x)) for x in given[1:]), sum(square(given[0]))))
+
+
+def _root(squares: Tensor) -> Tensor:
+    """√s, with the derivative 0 at 0, where the shortest of all vectors has no direction."""
+    positive = greater(squares, 0)
+    return where(positive, sqrt(where(positive, squares, 1)), 0)
 
 
 def _factor(name: str, length: Tensor, limit: float) -> Tensor:

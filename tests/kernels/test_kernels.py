@@ -208,6 +208,7 @@ ACTIVATIONS = [
     Row(Selu, of(Selu(), arrays(away_from=[0])), each(lambda x: 1.0507009873554805 * elu(x, 1.6732632423543772))),
     Row(Gelu, of(Gelu(), arrays()), each(lambda x: x * statistics.NormalDist().cdf(x))),
     Row(TanhGelu, of(TanhGelu(), arrays()), each(tanh_gelu)),
+    Row(TanhShrink, of(TanhShrink(), arrays()), each(lambda x: x - math.tanh(x))),
     Row(Silu, of(Silu(), arrays()), each(lambda x, beta: x * sigmoid(x))),
     Row(Silu, of(Silu(1.7), arrays()), each(lambda x, beta: x * sigmoid(beta * x)), "with β"),
     Row(Mish, of(Mish(), arrays()), each(lambda x: x * math.tanh(math.log(1 + math.exp(x))))),

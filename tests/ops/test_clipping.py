@@ -96,3 +96,11 @@ def test_a_training_by_hand_equals_that_of_an_optimizer_that_clips(clip, option)
     for w, expected, start in zip(model.get_weights(), other.get_weights(), before, strict=True):
         np.testing.assert_allclose(w, expected, rtol=0, atol=2e-6)
         assert np.abs(w - start).max() > 1e-3
+
+
+def test_the_derivative_of_a_norm_is_0_where_there_is_no_direction():
+    def clipped(x):
+        return ops.sum(ops.clip_by_norm(x, 1.0))
+
+    np.testing.assert_array_equal(keras.grad(ops.norm)(np.zeros(3)).data, np.zeros(3))
+    np.testing.assert_array_equal(keras.grad(clipped)(np.zeros(3)).data, np.ones(3))

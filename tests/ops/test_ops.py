@@ -155,7 +155,8 @@ ELEMENTWISE = [
     Row("sigmoid", of(arrays()), special.expit),
     Row("clip_by_value", of(arrays(away_from=[-1, 2]), clip_value_min=-1, clip_value_max=2),
         lambda x, clip_value_min, clip_value_max: np.clip(x, -1, 2)),
-    Row("clip_by_norm", of(arrays(low=1), clip_norm=0.5), lambda x, clip_norm: x / np.sqrt((x * x).sum()) / 2),
+    # Of one number alone it is the sign.
+    Row("clip_by_norm", of(arrays((2, 3), low=1), clip_norm=0.5), lambda x, clip_norm: x / np.sqrt((x * x).sum()) / 2),
     Row("clip_by_norm", of(arrays(low=1), clip_norm=1000), lambda x, clip_norm: x, "short"),
     Row("norm", of(arrays(low=0.2)), lambda x: np.sqrt((x * x).sum())),
     Row("norm", of(arrays(away_from=[0]), ord=1), lambda x, ord: np.abs(x).sum(), "of sizes"),
