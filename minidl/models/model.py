@@ -66,23 +66,18 @@ class Model(Trainer, Layer):
     `__init__`, use them in `call`; and write `train_step` to learn in another way (see `minidl.training.Trainer`).
     """
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """`Model(inputs, outputs)` is a `Functional`."""
-        if cls is Model and (args or {"inputs", "outputs"} & kwargs.keys()):
-            from minidl.models.functional import Functional  # which is a Model
-
-            return super().__new__(Functional)
-        return super().__new__(cls)
-
     def __init__(
         self, *graph: Any, name: str | None = None, trainable: bool = True, dtype: str | None = None, **named: Any
     ) -> None:
-        if len(graph) + len(named) == 2 and named.keys() <= {"inputs", "outputs"}:
-            # A subclass, made as M(inputs, outputs): its steps are its own, all else is that of a functional model.
-            own: Any = type(self)
+        own: Any = type(self)
+        given = named.keys() & {"inputs", "outputs"}
+        both = len(graph) + len(given) == 2 and len(given) == len(named)
+        if both or (own is Model and (graph or given)):
+            # From here on the model is functional; a subclass, made as M(inputs, outputs), keeps steps of its own.
             kind, functional = _with_graph(own)
             object.__setattr__(self, "__class__", kind)
-            functional.__init__(self, *graph, name=name, trainable=trainable, **named)
+            options = {} if dtype is None else {"dtype": dtype}
+            functional.__init__(self, *graph, name=name, trainable=trainable, **options, **named)
             return
         if graph or named:
             got = ", ".join([*(type(part).__name__ for part in graph), *named])
@@ -468,9 +463,11 @@ class Model(Trainer, Layer):
 
 @functools.cache
 def _with_graph(kind: Any) -> tuple[Any, Any]:
-    """A subclass of Model as one of Functional, and Functional."""
+    """What a Model with inputs and outputs is, and Functional: that, or a subclass of it and of the user's class."""
     from minidl.models.functional import Functional  # which is a Model
 
+    if kind is Model:
+        return Functional, Functional
     named = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
     return type(kind.__name__, (kind, Functional), named), Functional
 

@@ -66,3 +66,7 @@ class TestMadeOfInputsAndOutputs:
             Counting(graph()[0])
         with pytest.raises(ArgumentError, match="Counting: expected either inputs and outputs or neither, got units"):
             Counting(units=3)
+
+    def test_ignores_nothing(self):
+        with pytest.raises(TypeError, match="dtype"):
+            Counting(*graph(), dtype="float64")
