@@ -120,21 +120,20 @@ class CallbackList:
             call(*args)
 
     def get_states(self) -> dict[str, Any]:
-        """What the callbacks that have `get_state()` remember, by the name of the class, numbered if there are more."""
-        return {name: callback.get_state() for name, callback in self._remembering().items()}
+        """What the callbacks remember, by the name of the class, numbered if there are more."""
+        return {name: callback.get_state() for name, callback in self._by_name().items()}
 
     def set_states(self, states: Mapping[str, Any]) -> None:
         """Let the callbacks go on with what `get_states` gave; one without a state there begins anew."""
-        for name, callback in self._remembering().items():
+        for name, callback in self._by_name().items():
             if name in states:
                 callback.set_state(states[name])
 
-    def _remembering(self) -> dict[str, Any]:
-        """The callbacks with a state: of one class, the first is "EarlyStopping", the second "EarlyStopping_1"."""
-        callbacks = [c for c in self._callbacks if hasattr(c, "get_state") and hasattr(c, "set_state")]
-        names = [type(callback).__name__ for callback in callbacks]
+    def _by_name(self) -> dict[str, Callback]:
+        """Of one class, the first is called "EarlyStopping", the second "EarlyStopping_1"."""
+        names = [type(callback).__name__ for callback in self._callbacks]
         before = [names[:k].count(name) for k, name in enumerate(names)]
-        return {f"{n}_{k}" if k else n: callback for n, k, callback in zip(names, before, callbacks, strict=True)}
+        return {f"{n}_{k}" if k else n: c for n, k, c in zip(names, before, self._callbacks, strict=True)}
 
     def hook(self, name: str) -> list[Callable[..., None]]:
         """This hook of every callback that does something there."""

@@ -17,7 +17,26 @@ from minidl.layers.variable import Variable
 from minidl.memory import Array, Shape
 
 
-class BatchNormalization(SameShape):
+class _ScaledAndShifted(SameShape):
+    """What follows a normalization: γ and β, if they are wanted."""
+
+    regularizable = ("beta", "gamma")
+
+    gamma: Variable | None
+    beta: Variable | None
+    gamma_initializer: initializers.Initializer
+    beta_initializer: initializers.Initializer
+
+    def add_scale_and_shift(self, shape: Shape, scale: bool, shift: bool) -> None:
+        """Make γ and β."""
+        self.gamma = self.beta = None
+        if scale:
+            self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma", **self.rules("gamma"))
+        if shift:
+            self.beta = self.add_weight(shape, self.beta_initializer, name="beta", **self.rules("beta"))
+
+
+class BatchNormalization(_ScaledAndShifted):
     """y = γ(x − μ)/√(σ² + ε) + β, with statistics for each position on `axis`.  (Ioffe & Szegedy 2015)
 
     In training μ and σ² are those of the batch, and the moving averages follow: moving ← moving·momentum +
@@ -35,10 +54,6 @@ class BatchNormalization(SameShape):
     Further variables: moving_stddev, renorm_mean, renorm_stddev.
     """
 
-    regularizable = ("beta", "gamma")
-
-    gamma: Variable | None
-    beta: Variable | None
     moving_mean: Variable
     moving_variance: Variable
     moving_stddev: Variable
@@ -83,11 +98,7 @@ class BatchNormalization(SameShape):
     def build(self, input_shape: OpenShape) -> None:
         """Make γ and β, and the moving averages."""
         self.sizes = shape = sizes_on(self, input_shape)
-        self.gamma = self.beta = None
-        if self.scale:
-            self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma", **self.rules("gamma"))
-        if self.center:
-            self.beta = self.add_weight(shape, self.beta_initializer, name="beta", **self.rules("beta"))
+        self.add_scale_and_shift(shape, self.scale, self.center)
         self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, name="moving_mean")
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, trainable=False, name="moving_variance"
@@ -174,7 +185,7 @@ def _clipping(limits: Mapping[str, float]) -> dict[str, float]:
     return given
 
 
-class GroupNormalization(SameShape):
+class GroupNormalization(_ScaledAndShifted):
     """y = γ(x − μ)/√(σ² + ε) + β, with statistics for each sample and group of channels.  (Wu & He 2018)
 
     The channels, on `axis`, are cut into `groups` equal parts, and μ and σ² (biased) are taken over a part and all
@@ -184,11 +195,6 @@ class GroupNormalization(SameShape):
 
     `center` and `scale` say whether there are β and γ, one number for each channel. Variables: gamma, beta.
     """
-
-    regularizable = ("beta", "gamma")
-
-    gamma: Variable | None
-    beta: Variable | None
 
     def __init__(
         self,
@@ -217,11 +223,7 @@ class GroupNormalization(SameShape):
         """Make γ and β."""
         self.channels = self._channels(input_shape)
         shape = (self.channels,)
-        self.gamma = self.beta = None
-        if self.scale:
-            self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma", **self.rules("gamma"))
-        if self.center:
-            self.beta = self.add_weight(shape, self.beta_initializer, name="beta", **self.rules("beta"))
+        self.add_scale_and_shift(shape, self.scale, self.center)
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -249,7 +251,7 @@ class GroupNormalization(SameShape):
         return channels
 
 
-class LayerNormalization(SameShape):
+class LayerNormalization(_ScaledAndShifted):
     """y = γ(x − μ)/√(σ² + ε) + β, with statistics over `axis` of each sample.  (Ba et al. 2016)
 
     `axis` is one axis or several (the features, last by default): μ and σ² (biased) are taken over them, and γ and β
@@ -258,11 +260,6 @@ class LayerNormalization(SameShape):
     `center` and `scale` say whether there are β and γ. `rms_scaling`, of older Keras, is y = γx/√(σ² + ε): neither
     centred nor divided by the root mean square, for which there is `RMSNormalization`. Variables: gamma, beta.
     """
-
-    regularizable = ("beta", "gamma")
-
-    gamma: Variable | None
-    beta: Variable | None
 
     def __init__(
         self,
@@ -288,11 +285,7 @@ class LayerNormalization(SameShape):
     def build(self, input_shape: OpenShape) -> None:
         """Make γ and β."""
         self.sizes = shape = sizes_on(self, input_shape)
-        self.gamma = self.beta = None
-        if self.scale:
-            self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma", **self.rules("gamma"))
-        if self.center and not self.rms_scaling:
-            self.beta = self.add_weight(shape, self.beta_initializer, name="beta", **self.rules("beta"))
+        self.add_scale_and_shift(shape, self.scale, self.center and not self.rms_scaling)
         super().build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:

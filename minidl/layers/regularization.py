@@ -55,37 +55,35 @@ class _Dropping(_Noise):
         self.rate = number(self, "rate", rate, "in [0, 1)")
 
 
-class Dropout(_Dropping):
+class _DroppingTogether(_Dropping):
+    """Noise that may be the same along some axes."""
+
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(rate, seed, **kwargs)
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+
+
+class Dropout(_DroppingTogether):
     """In training y = x/(1 − rate) with probability 1 − rate, else 0; at inference y = x.  (Srivastava et al. 2014)
 
     `noise_shape` has size 1 (or None for the input's) on each axis; along an axis of size 1 elements are dropped
     together.
     """
 
-    def __init__(
-        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(rate, seed, **kwargs)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
-
     def noisy(self, inputs: Tensor) -> Tensor:
         """The input, thinned out."""
         return ops.dropout(inputs, self.rate, self.noise_shape, seed=self._generator)
 
 
-class AlphaDropout(_Dropping):
+class AlphaDropout(_DroppingTogether):
     """Dropout for SELU networks: in training y = a·x + b with probability 1 − rate, else a·α′ + b; at inference y = x.
 
     α′ ≈ −1.7581 is where SELU saturates; a and b are such that mean 0 and variance 1 stay what they are, on which
     self-normalization rests. Rates of 0.05 and 0.1 are usual. (Klambauer et al. 2017, section 3) `noise_shape` is that
     of `Dropout`.
     """
-
-    def __init__(
-        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(rate, seed, **kwargs)
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def noisy(self, inputs: Tensor) -> Tensor:
         """The input, saturated here and there."""

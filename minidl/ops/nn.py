@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -299,14 +299,7 @@ def dropout(
     `noise_shape` has size 1 (or None for the size of x) on each axis of x; along an axis of size 1 the elements are
     kept or dropped together. `seed` is an integer, or a generator, which is advanced.
     """
-    if not 0 <= rate < 1:
-        raise ArgumentError(f"dropout: expected 0 ≤ rate < 1, got {rate}")
-    x = floating(x)
-    shape = _noise_shape("dropout", x, noise_shape)
-    if rate == 0:
-        return as_tensor(x)
-    u = apply(kernels.RandomUniform(_generator(seed), shape=shape), x.detach())
-    return apply(kernels.Dropout(rate), x, u)
+    return _dropped("dropout", kernels.Dropout, x, rate, noise_shape, seed)
 
 
 def alpha_dropout(
@@ -319,14 +312,26 @@ def alpha_dropout(
 
     α′ ≈ −1.7581 is where SELU saturates. `noise_shape` and `seed` are those of `dropout`.
     """
+    return _dropped("alpha_dropout", kernels.AlphaDropout, x, rate, noise_shape, seed)
+
+
+def _dropped(
+    name: str,
+    kernel: Callable[[float], kernels.Kernel],
+    x: TensorLike,
+    rate: float,
+    noise_shape: Sequence[int | None] | None,
+    seed: int | np.random.Generator | None,
+) -> Tensor:
+    """What a kernel makes of x and of numbers from 0 to 1, by which it is told what to drop."""
     if not 0 <= rate < 1:
-        raise ArgumentError(f"alpha_dropout: expected 0 ≤ rate < 1, got {rate}")
+        raise ArgumentError(f"{name}: expected 0 ≤ rate < 1, got {rate}")
     x = floating(x)
-    shape = _noise_shape("alpha_dropout", x, noise_shape)
+    shape = _noise_shape(name, x, noise_shape)
     if rate == 0:
         return as_tensor(x)
     u = apply(kernels.RandomUniform(_generator(seed), shape=shape), x.detach())
-    return apply(kernels.AlphaDropout(rate), x, u)
+    return apply(kernel(rate), x, u)
 
 
 def gaussian_dropout(x: TensorLike, rate: float, seed: int | np.random.Generator | None = None) -> Tensor:
