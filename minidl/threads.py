@@ -26,25 +26,25 @@ from minidl.scopes import during
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# How many elements of an array are worked on at a time, so that they stay in the cache (in float32, 128 KB).
-PIECE = 32_768
-# The same where several threads work: each wants to run long between two visits to Python, whose lock they share.
-LONG_PIECE = 131_072
+# How many elements of an array are worked on at a time: in float32 half a megabyte, so that a few arrays stay in the
+# cache, and yet each call of NumPy runs for long compared with what Python does between two, where threads wait.
+PIECE = 131_072
 # From how many elements, and from how many multiplications of matrices, other threads are worth their while.
 LARGE = 524_288
-LARGE_PRODUCT = 3_000_000
+LARGE_PRODUCT = 1_000_000
 
-_left_to_blas: ContextVar[bool] = ContextVar("left_to_blas", default=False)
+# Among how many threads BLAS divides a large product; if it is more than one, nothing else is divided.
+_threads_of_blas: ContextVar[int] = ContextVar("threads_of_blas", default=1)
 
 
 def products_divided(divided: bool = True) -> AbstractContextManager[None]:
     """In this block BLAS divides large products, and nothing else is divided; or, with False, the other way round."""
-    return during(_left_to_blas, divided)
+    return during(_threads_of_blas, _available() if divided else 1)
 
 
 def workers(count: int) -> int:
     """Among how many threads `in_parallel` divides so many parts."""
-    return 1 if _left_to_blas.get() else max(1, min(_available(), count))
+    return 1 if _threads_of_blas.get() > 1 else max(1, min(_available(), count))
 
 
 def _available() -> int:
@@ -53,9 +53,8 @@ def _available() -> int:
 
 def division(rows: int, columns: int = 1) -> tuple[int, int]:
     """How many rows of so many numbers should be worked on at a time, and by how many threads, element by element."""
-    large = rows * columns >= LARGE and workers(rows) > 1
-    grain = max(1, (LONG_PIECE if large else PIECE) // max(1, columns))
-    return grain, workers(-(-rows // grain)) if large else 1
+    grain = max(1, PIECE // max(1, columns))
+    return grain, workers(-(-rows // grain)) if rows * columns >= LARGE else 1
 
 
 def in_parallel(
@@ -67,6 +66,10 @@ def in_parallel(
     in their order. Which slices a worker gets depends on the number of threads alone, so that sums that it makes are
     the same in every run.
     """
+    if count <= grain:
+        if count:
+            work(0, slice(0, count))
+        return
     pieces = -(-count // grain)
     if threads is None:
         threads = workers(pieces)
@@ -112,10 +115,11 @@ def matmul(a: Array, b: Array, out: Array) -> Array:
     """
     with nullcontext() if one_blas_thread.visitors else one_blas_thread:
         large = a.ndim == b.ndim == 2 and a.size * b.shape[1] >= LARGE_PRODUCT
-        if not (large and _left_to_blas.get() and _available() > 1):
+        threads = _threads_of_blas.get() if large else 1
+        if threads == 1:
             return np.matmul(a, b, out=out)
         try:
-            _divide_products(config.num_threads())
+            _divide_products(threads)
             return np.matmul(a, b, out=out)
         finally:
             _divide_products(1)

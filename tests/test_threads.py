@@ -87,12 +87,12 @@ class TestDivision:
         assert threads.division(threads.LARGE - 1) == (threads.PIECE, 1)
         assert threads.division(1000, 100) == (threads.PIECE // 100, 1)
 
-    def test_several_threads_take_longer_pieces(self, monkeypatch):
+    def test_what_is_large_is_shared(self, monkeypatch):
         monkeypatch.setattr(config, "num_threads", lambda: 2)
         if threads.workers(2) == 1:
             pytest.skip("threads are left to BLAS without threadpoolctl")
-        assert threads.division(threads.LARGE) == (threads.LONG_PIECE, 2)
-        assert threads.division(1024, 1024) == (threads.LONG_PIECE // 1024, 2)
+        assert threads.division(threads.LARGE) == (threads.PIECE, 2)
+        assert threads.division(1024, 1024) == (threads.PIECE // 1024, 2)
 
     def test_a_row_is_never_cut(self):
         assert threads.division(3, 10**9)[0] == 1
@@ -155,16 +155,18 @@ class TestMatmul:
         # Where a matrix is cut may change the order of summation in BLAS.
         np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12 * max(inner, 1))
 
+    @pytest.mark.parametrize("divided", [False, True])
     def test_blas_divides_large_products_where_it_is_to(self, monkeypatch, divided):
         monkeypatch.setattr(config, "num_threads", lambda: 2)
         counts = []
         monkeypatch.setattr(threads, "_divide_products", counts.append)
-        threads.matmul(np.ones((200, 150)), np.ones((150, 100)), np.empty((200, 100)))
         available = [2, 1] if divided and threads._blas_libraries() else []
-        assert counts == available
-        threads.matmul(np.ones((199, 150)), np.ones((150, 100)), np.empty((199, 100)))
-        threads.matmul(np.ones((4, 200, 150)), np.ones((150, 100)), np.empty((4, 200, 100)))
-        assert counts == available
+        with threads.products_divided(divided):
+            threads.matmul(np.ones((200, 50)), np.ones((50, 100)), np.empty((200, 100)))
+            assert counts == available
+            threads.matmul(np.ones((199, 50)), np.ones((50, 100)), np.empty((199, 100)))
+            threads.matmul(np.ones((4, 200, 50)), np.ones((50, 100)), np.empty((4, 200, 100)))
+            assert counts == available
 
     @pytest.mark.parametrize(("a", "b"), [((5000, 40, 3), (3, 90)), ((4_000_000,), (4_000_000,)), ((9,), (9, 3))])
     def test_of_stacks_and_vectors(self, number_of_threads, a, b):

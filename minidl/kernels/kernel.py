@@ -1,12 +1,14 @@
-"""What a kernel is, and the two pieces of arithmetic that many of them share."""
+"""What a kernel is, and the pieces of arithmetic that many of them share."""
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minidl.errors import NotDifferentiableError
 from minidl.memory import Array, Memory, Shape
@@ -56,28 +58,34 @@ def sum_axes(memory: Memory, x: Array, axes: tuple[int, ...], keepdims: bool = F
     Over the leading axes of floating-point numbers it is a product with a vector of ones, block by block: NumPy would
     add row after row, which in float32 is both slower and less accurate.
     """
-    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes)
-    total = memory.empty(shape, sum_dtype(x))
     k = len(axes)
     if axes == tuple(range(k)) and 0 < k < x.ndim and x.dtype.kind in "fc" and x.flags.c_contiguous:
-        rows, columns = math.prod(x.shape[:k]), math.prod(x.shape[k:])
-        _sum_rows(memory, x.reshape(rows, columns), total.reshape(columns))
-    else:
-        np.add.reduce(x, axis=axes, keepdims=keepdims, out=total)
-    return total
+        kept = x.shape[k:]
+        total = sum_rows(memory, x.reshape(math.prod(x.shape[:k]), math.prod(kept)))
+        return total.reshape((1,) * k + kept if keepdims else kept)
+    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes)
+    return np.add.reduce(x, axis=axes, keepdims=keepdims, out=memory.empty(shape, sum_dtype(x)))
 
 
-def _sum_rows(memory: Memory, x: Array, out: Array) -> None:
+def sum_rows(memory: Memory, x: Array) -> Array:
     """Σ over the rows of a matrix: sums of blocks first, then their sum; rounding grows with log n instead of n."""
     rows, columns = x.shape
     blocks, rest = divmod(rows, BLOCK)
     if blocks < 2:
-        np.matmul(np.ones(rows, x.dtype), x, out=out)
-        return
+        return np.matmul(ones(rows, x.dtype), x, out=memory.empty((columns,), x.dtype))
     sums = memory.empty((blocks, columns), x.dtype)
-    np.matmul(np.ones(BLOCK, x.dtype), x[: rows - rest].reshape(blocks, BLOCK, columns), out=sums)
-    _sum_rows(memory, sums, out)
-    out += np.matmul(np.ones(rest, x.dtype), x[rows - rest :])
+    np.matmul(ones(BLOCK, x.dtype), x[: rows - rest].reshape(blocks, BLOCK, columns), out=sums)
+    total = sum_rows(memory, sums)
+    total += np.matmul(ones(rest, x.dtype), x[rows - rest :])
+    return total
+
+
+@functools.lru_cache(128)
+def ones(count: int, dtype: npt.DTypeLike) -> Array:
+    """So many ones, always the same that nobody may write to: a product with them is a sum."""
+    vector = np.ones(count, dtype)
+    vector.flags.writeable = False
+    return vector
 
 
 def sum_dtype(x: Array) -> np.dtype[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.kernel import Kernel, sum_axes, unbroadcast
+from minidl.kernels.kernel import Kernel, sum_rows, unbroadcast
 from minidl.memory import Array, Memory
 from minidl.threads import matmul
 
@@ -87,7 +87,7 @@ class Affine(Kernel):
         if wanted[1]:
             dw = matmul(x.reshape(len(rows), w.shape[0]).T, rows, memory.empty(w.shape, np.result_type(x, dy)))
         if wanted[2]:
-            db = sum_axes(memory, rows, (0,))
+            db = sum_rows(memory, rows)
         return dx, dw, db
 
     def reference(self, ops: Any, x: Any, w: Any, b: Any) -> Any:

@@ -10,13 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.kernel import Kernel, normalize_axes, sum_axes
+from minidl.kernels.kernel import Kernel, normalize_axes, ones, sum_axes
 from minidl.memory import Array, Memory, Shape
 from minidl.threads import division, in_parallel
-
-# About how many numbers one of NumPy's loops should run over.
-ROW = 1024
-
 
 def _layout(axis: tuple[int, ...], x: Array) -> tuple[tuple[int, ...], Shape, int]:
     """The axes that are averaged over, the shape that lets a parameter broadcast to x, and how many are averaged."""
@@ -32,7 +28,8 @@ def _side_by_side(places: int, channels: int) -> int:
     NumPy's loops run along the last axis, and are slow where that is as short as the channels often are. With several
     places side by side a row is longer; what is one number for each channel is then repeated as often.
     """
-    return math.gcd(places, max(1, ROW // max(1, channels)))
+    row = min(max(places * channels // 64, 512), 8192)
+    return math.gcd(places, max(1, row // max(1, channels)))
 
 
 class _Columns:
@@ -68,19 +65,25 @@ class _Columns:
         row = numbers.reshape(self.channels)
         return row if self.side_by_side == 1 else np.tile(row, self.side_by_side)
 
-    def sum_of(self, memory: Memory, term: Callable[[slice, Array], Array], dtype: Any) -> Array:
-        """Σ over the rows of what `term(rows, room)` gives for some of them, for each channel."""
-        grain, threads = division(self.rows, self.columns)
-        sums = memory.empty((-(-self.rows // grain), self.columns), dtype)
-        room, ones = self.room(memory, dtype), np.ones(min(self.rows, grain), dtype)
+    def each(self, work: Callable[[int, slice], Any]) -> None:
+        """Call `work(worker, rows)` for some rows after the other."""
+        in_parallel(work, self.rows, *division(self.rows, self.columns))
+
+    def sums_of(self, memory: Memory, *terms: Callable[[int, slice], Array], dtype: Any) -> list[Array]:
+        """For each of the terms Σ over the rows of what `term(worker, rows)` gives for some of them, channel by channel.
+
+        One after the other they go over the same rows, which are then in the cache.
+        """
+        grain, _ = division(self.rows, self.columns)
+        sums = memory.empty((len(terms), -(-self.rows // grain), self.columns), dtype)
 
         def add(worker: int, part: slice) -> None:
-            terms = term(part, room[worker, : part.stop - part.start])
-            np.matmul(ones[: len(terms)], terms, out=sums[part.start // grain])
+            for own, term in zip(sums, terms, strict=True):
+                np.matmul(ones(part.stop - part.start, dtype), term(worker, part), out=own[part.start // grain])
 
-        in_parallel(add, self.rows, grain, threads)
-        total: Array = sums[0] if len(sums) == 1 else np.add.reduce(sums, axis=0)
-        return total if self.side_by_side == 1 else total.reshape(self.side_by_side, self.channels).sum(axis=0)
+        self.each(add)
+        totals = sums[:, 0] if sums.shape[1] == 1 else np.add.reduce(sums, axis=1)
+        return list(np.add.reduce(totals.reshape(len(terms), self.side_by_side, self.channels), axis=1))
 
     def room(self, memory: Memory, dtype: Any) -> Array:
         """For each worker, room for as many rows as it works on at a time."""
@@ -106,60 +109,56 @@ class BatchNormalization(Kernel):
 
     def forward(
         self, memory: Memory, x: Array, gamma: Array, beta: Array
-    ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array, Array]]:
+    ) -> tuple[tuple[Array, Array, Array], tuple[Array, Array, Array]]:
         columns = _columns(x.shape, self.axis)
         matrix, n = columns.matrix(x), max(columns.count, 1)
-        mean = columns.sum_of(memory, lambda part, room: matrix[part], x.dtype) / n
-        centre = columns.repeat(mean)
+        mean = columns.sums_of(memory, lambda _, part: matrix[part], dtype=x.dtype)[0] / n
+        centre, centred, room = columns.repeat(mean), memory.empty(matrix.shape, x.dtype), columns.room(memory, x.dtype)
 
-        def squared_distance(part: slice, room: Array) -> Array:
-            np.subtract(matrix[part], centre, out=room)
-            return np.square(room, out=room)
+        def squared_distance(worker: int, part: slice) -> Array:
+            rows = np.subtract(matrix[part], centre, out=centred[part])
+            return np.square(rows, out=room[worker, : len(rows)])
 
-        variance = columns.sum_of(memory, squared_distance, x.dtype) / n
+        variance = columns.sums_of(memory, squared_distance, dtype=x.dtype)[0] / n
         std = np.sqrt(variance + self.epsilon)
         y = memory.empty(matrix.shape, np.result_type(x, gamma, beta))
         scale, shift = columns.repeat(gamma.reshape(std.shape) / std), columns.repeat(beta)
 
         def normalize(worker: int, part: slice) -> None:
-            rows = np.subtract(matrix[part], centre, out=y[part])
-            rows *= scale
+            rows = np.multiply(centred[part], scale, out=y[part])
             rows += shift
 
-        in_parallel(normalize, len(matrix), *division(*matrix.shape))
-        return (columns.array(y), mean.reshape(gamma.shape), variance.reshape(gamma.shape)), (x, mean, std, gamma)
+        columns.each(normalize)
+        statistics = mean.reshape(gamma.shape), variance.reshape(gamma.shape)
+        return (columns.array(y), *statistics), (centred, std, gamma)
 
     def backward(
-        self, memory: Memory, dys: tuple[Array, Array, Array], saved: tuple[Array, Array, Array, Array]
+        self, memory: Memory, dys: tuple[Array, Array, Array], saved: tuple[Array, Array, Array]
     ) -> tuple[Array, Array, Array]:
-        x, mean, std, gamma = saved
-        columns = _columns(x.shape, self.axis)
-        matrix, n, centre = columns.matrix(x), max(columns.count, 1), columns.repeat(mean)
-        dy, (dmean, dvariance) = columns.matrix(dys[0]), (d.reshape(std.shape) for d in dys[1:])
-        dtype = np.result_type(x, dy, gamma)
+        centred, std, gamma = saved
+        columns = _columns(dys[0].shape, self.axis)
+        n, dy = max(columns.count, 1), columns.matrix(dys[0])
+        dmean, dvariance = (d.reshape(std.shape) for d in dys[1:])
+        dx = memory.empty(dy.shape, np.result_type(centred, dy, gamma))
+        room = columns.room(memory, dx.dtype)
 
-        def share_of_scale(part: slice, room: Array) -> Array:
-            np.subtract(matrix[part], centre, out=room)
-            room *= dy[part]
-            return room
+        def share_of_scale(worker: int, part: slice) -> Array:
+            return np.multiply(centred[part], dy[part], out=room[worker, : part.stop - part.start])
 
-        dgamma = columns.sum_of(memory, share_of_scale, dtype) / std
-        dbeta = columns.sum_of(memory, lambda part, room: dy[part], dtype)
-        # dx is linear in dy and x − μ with one coefficient a channel each: dx = scale·dy + slope·(x − μ) + offset.
+        dgamma, dbeta = columns.sums_of(memory, share_of_scale, lambda _, part: dy[part], dtype=dx.dtype)
+        dgamma /= std
+        # dx is linear in dy and x − μ with one coefficient a channel each: dx = slope·(x − μ) + offset + scale·dy.
         of_dy = gamma.reshape(std.shape) / std
-        scale = columns.repeat(of_dy)
         slope = columns.repeat((2 * dvariance - of_dy * dgamma / std) / n)
         offset = columns.repeat((dmean - of_dy * dbeta) / n)
-        dx = memory.empty(matrix.shape, dtype)
-        room = columns.room(memory, dtype)
+        scale = columns.repeat(of_dy)
 
         def combine(worker: int, part: slice) -> None:
-            rows = np.subtract(matrix[part], centre, out=dx[part])
-            rows *= slope
+            rows = np.multiply(centred[part], slope, out=dx[part])
             rows += offset
             rows += np.multiply(dy[part], scale, out=room[worker, : len(rows)])
 
-        in_parallel(combine, len(matrix), *division(*matrix.shape))
+        columns.each(combine)
         return columns.array(dx), dgamma.reshape(gamma.shape), dbeta.reshape(gamma.shape)
 
     def reference(self, ops: Any, x: Any, gamma: Any, beta: Any) -> Any:
@@ -250,7 +249,7 @@ class _PerChannel:
         batch, length, columns, after = rows.shape
         total = memory.empty((batch, columns), rows.dtype)
         if after == 1:
-            np.matmul(np.ones(length, rows.dtype), rows[..., 0], out=total)
+            np.matmul(ones(length, rows.dtype), rows[..., 0], out=total)
         else:
             np.add.reduce(rows, axis=(1, 3), out=total)
         folded: Array = total.reshape(batch, self.side_by_side, self.channels).sum(axis=1)
@@ -371,10 +370,10 @@ class LayerNormalization(Kernel):
         sums = memory.empty((2, -(-len(rows) // grain), rows.shape[1]), dx.dtype)
 
         def differentiate(worker: int, part: slice) -> None:
-            out, g, ones = dx[part], room[worker, : part.stop - part.start], np.ones(part.stop - part.start, dx.dtype)
+            out, g = dx[part], room[worker, : part.stop - part.start]
             np.multiply(rows[part], x_hat[part], out=out)
-            np.matmul(ones, out, out=sums[0, part.start // grain])
-            np.matmul(ones, rows[part], out=sums[1, part.start // grain])
+            np.matmul(ones(len(out), out.dtype), out, out=sums[0, part.start // grain])
+            np.matmul(ones(len(out), out.dtype), rows[part], out=sums[1, part.start // grain])
             slope = self._means(out, gamma)
             np.multiply(rows[part], scale, out=g)
             np.multiply(x_hat[part], slope, out=out)
@@ -407,8 +406,8 @@ class LayerNormalization(Kernel):
     def _means(self, rows: Array, weights: Array | None = None) -> Array:
         """The mean of each row, weighted or not, as a column."""
         features = rows.shape[1]
-        column = np.ones((features, 1), rows.dtype) if weights is None else weights.reshape(features, 1)
-        means: Array = np.matmul(rows, column) / max(1, features)
+        each = ones(features, rows.dtype) if weights is None else weights.reshape(features)
+        means: Array = np.matmul(rows, each[:, None]) / max(1, features)
         return means
 
     def reference(self, ops: Any, x: Any, gamma: Any, beta: Any) -> Any:

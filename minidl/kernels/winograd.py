@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from minidl.kernels.kernel import Kernel
+from minidl.kernels.kernel import Kernel, ones
 from minidl.memory import Array, Memory, Shape
 from minidl.threads import in_parallel, workers
 
@@ -121,7 +121,7 @@ class _Tiles:
         """The sum of each channel over the images, without what is there for the tiles' overlap alone."""
         height, _, n, channels = self.image.shape
         rows = self.image[self.border : height - self.border].reshape(-1, n * channels)
-        total: Array = np.matmul(np.ones(len(rows), rows.dtype), rows).reshape(n, channels).sum(axis=0)
+        total: Array = np.matmul(ones(len(rows), rows.dtype), rows).reshape(n, channels).sum(axis=0)
         return total
 
 
