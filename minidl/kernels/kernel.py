@@ -13,8 +13,8 @@ import numpy.typing as npt
 from minidl.errors import NotDifferentiableError
 from minidl.memory import Array, Memory, Shape
 
-# How many rows are added up at once.
-BLOCK = 256
+# How many rows are added up at once, and up to where a last axis is short.
+BLOCK, SHORT = 256, 64
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Kernel:
         raise NotDifferentiableError(f"{type(self).__name__.lower()} is not differentiable")
 
 
+@functools.lru_cache(1024)
 def normalize_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
     """The axes as sorted non-negative numbers; `None` means all of them."""
     if axis is None:
@@ -55,16 +56,24 @@ def normalize_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, 
 def sum_axes(memory: Memory, x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
     """Σx over the sorted `axes`.
 
-    Over the leading axes of floating-point numbers it is a product with a vector of ones, block by block: NumPy would
-    add row after row, which in float32 is both slower and less accurate.
+    Over the leading axes of floating-point numbers, and over a short last one, it is a product with a vector of ones,
+    which NumPy's own sum is slower than: it would add row after row, or begin anew for every few numbers.
     """
-    k = len(axes)
-    if axes == tuple(range(k)) and 0 < k < x.ndim and x.dtype.kind in "fc" and x.flags.c_contiguous:
-        kept = x.shape[k:]
-        total = sum_rows(memory, x.reshape(math.prod(x.shape[:k]), math.prod(kept)))
-        return total.reshape((1,) * k + kept if keepdims else kept)
-    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes)
+    k, shape = len(axes), reduced_shape(x.shape, axes, keepdims)
+    if x.dtype.kind in "fc" and x.flags.c_contiguous and 0 < k < x.ndim:
+        if axes[-1] == k - 1:
+            return sum_rows(memory, x.reshape(math.prod(x.shape[:k]), math.prod(x.shape[k:]))).reshape(shape)
+        if axes == (x.ndim - 1,) and x.shape[-1] < SHORT:
+            total = memory.empty(shape, x.dtype)
+            np.matmul(x, ones(x.shape[-1], x.dtype), out=total.reshape(x.shape[:-1]))
+            return total
     return np.add.reduce(x, axis=axes, keepdims=keepdims, out=memory.empty(shape, sum_dtype(x)))
+
+
+@functools.lru_cache(1024)
+def reduced_shape(shape: Shape, axes: tuple[int, ...], keepdims: bool) -> Shape:
+    """The shape of what is left after a reduction over these axes."""
+    return tuple(1 if a in axes else n for a, n in enumerate(shape) if keepdims or a not in axes)
 
 
 def sum_rows(memory: Memory, x: Array) -> Array:

@@ -14,6 +14,7 @@ from minidl.kernels.kernel import Kernel, normalize_axes, ones, sum_axes
 from minidl.memory import Array, Memory, Shape
 from minidl.threads import division, in_parallel
 
+
 def _layout(axis: tuple[int, ...], x: Array) -> tuple[tuple[int, ...], Shape, int]:
     """The axes that are averaged over, the shape that lets a parameter broadcast to x, and how many are averaged."""
     kept = {a % x.ndim for a in axis}
@@ -70,7 +71,7 @@ class _Columns:
         in_parallel(work, self.rows, *division(self.rows, self.columns))
 
     def sums_of(self, memory: Memory, *terms: Callable[[int, slice], Array], dtype: Any) -> list[Array]:
-        """For each of the terms Σ over the rows of what `term(worker, rows)` gives for some of them, channel by channel.
+        """For each of the terms, Σ over the rows of what `term(worker, rows)` gives for some of them, by channel.
 
         One after the other they go over the same rows, which are then in the cache.
         """

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from minidl.kernels.kernel import Kernel, expand, normalize_axes, sum_axes, sum_dtype
+from minidl.kernels.kernel import Kernel, expand, normalize_axes, reduced_shape, sum_axes, sum_dtype
 from minidl.memory import Array, Memory, Shape
 
 Axis = int | tuple[int, ...] | None
 
 
+@functools.lru_cache(1024)
 def _count(shape: Shape, axes: tuple[int, ...]) -> int:
     """How many elements are reduced to one."""
     return math.prod(shape[a] for a in axes)
-
-
-def _kept(shape: Shape, axes: tuple[int, ...]) -> Shape:
-    """The shape of a reduced array that keeps its axes."""
-    return tuple(1 if a in axes else n for a, n in enumerate(shape))
 
 
 def _spread(memory: Memory, dy: Array, shape: Shape) -> Array:
@@ -61,7 +58,7 @@ class Mean(Kernel):
     def backward(self, memory: Memory, dy: Array, shape: Shape) -> tuple[Array]:
         axes = normalize_axes(self.axis, len(shape))
         dx = memory.empty(shape, dy.dtype)
-        np.multiply(dy.reshape(_kept(shape, axes)), 1 / (_count(shape, axes) or np.nan), out=dx)
+        np.multiply(dy.reshape(reduced_shape(shape, axes, keepdims=True)), 1 / (_count(shape, axes) or np.nan), out=dx)
         return (dx,)
 
 
@@ -141,7 +138,8 @@ class Max(Kernel):
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, tuple[Array, Array]]:
         axes = normalize_axes(self.axis, x.ndim)
-        y = np.maximum.reduce(x, axis=axes, keepdims=True, out=memory.empty(_kept(x.shape, axes), x.dtype))
+        top = memory.empty(reduced_shape(x.shape, axes, keepdims=True), x.dtype)
+        y = np.maximum.reduce(x, axis=axes, keepdims=True, out=top)
         return y if self.keepdims else np.squeeze(y, axes), (x, y)
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array]:
@@ -159,7 +157,8 @@ class Min(Kernel):
 
     def forward(self, memory: Memory, x: Array) -> tuple[Array, tuple[Array, Array]]:
         axes = normalize_axes(self.axis, x.ndim)
-        y = np.minimum.reduce(x, axis=axes, keepdims=True, out=memory.empty(_kept(x.shape, axes), x.dtype))
+        bottom = memory.empty(reduced_shape(x.shape, axes, keepdims=True), x.dtype)
+        y = np.minimum.reduce(x, axis=axes, keepdims=True, out=bottom)
         return y if self.keepdims else np.squeeze(y, axes), (x, y)
 
     def backward(self, memory: Memory, dy: Array, saved: tuple[Array, Array]) -> tuple[Array]:
@@ -214,7 +213,7 @@ def shift_to_max(memory: Memory, x: Array, axes: tuple[int, ...]) -> tuple[Array
     Where an element equals the maximum the difference is 0, also when both are infinite: a row of −∞ is treated as
     the limit of equal finite numbers. The maximum of nothing is −∞.
     """
-    top = memory.empty(_kept(x.shape, axes), x.dtype)
+    top = memory.empty(reduced_shape(x.shape, axes, keepdims=True), x.dtype)
     np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf, out=top)
     shifted = memory.like(x)
     if np.isfinite(top).all():
@@ -239,7 +238,7 @@ class LogSumExp(Kernel):
     def forward(self, memory: Memory, x: Array) -> tuple[Array, Array]:
         axes = normalize_axes(self.axis, x.ndim)
         if not _count(x.shape, axes):
-            empty = np.full(_kept(x.shape, axes), -np.inf, x.dtype)
+            empty = np.full(reduced_shape(x.shape, axes, keepdims=True), -np.inf, x.dtype)
             return empty if self.keepdims else np.squeeze(empty, axes), x
         softmax, top = shift_to_max(memory, x, axes)
         np.exp(softmax, out=softmax)
