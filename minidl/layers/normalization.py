@@ -170,7 +170,10 @@ _LIMITS = ("rmin", "rmax", "dmax")
 
 def _approach(average: Variable, batch: Array, momentum: float) -> None:
     """average ← average·momentum + batch·(1 − momentum)."""
-    average.assign(average.data * momentum + batch.real * (1 - momentum))
+    moving = average.data
+    moving *= momentum
+    moving += batch.real * (1 - momentum)
+    average.version += 1
 
 
 def _clipping(limits: Mapping[str, float]) -> dict[str, float]:
