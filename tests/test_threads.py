@@ -39,6 +39,11 @@ class TestInParallel:
         threads.in_parallel(lambda worker, part: done.add(worker), 20, 3, 1)
         assert done == {0}
 
+    def test_a_single_piece_stays_here(self, number_of_threads):
+        done = []
+        threads.in_parallel(lambda worker, part: done.append((worker, part, threading.get_ident())), 5, 5)
+        assert done == [(0, slice(0, 5), threading.get_ident())]
+
     def test_an_error_in_any_thread_comes_back(self, number_of_threads):
         def fail_at_the_end(worker, part):
             if part.start == 9:

@@ -11,7 +11,8 @@ import pytest
 from scipy import integrate, stats
 
 from minidl import kernels
-from minidl.kernels.kernel import sum_axes
+from minidl.kernels.elementary import negative_part, positive_part
+from minidl.kernels.kernel import ones, sum_axes
 from minidl.memory import Heap
 
 INF = math.inf
@@ -282,3 +283,16 @@ class TestKernels:
         x = np.ones(shape, dtype)
         assert sum_axes(Heap(), x, tuple(range(len(shape)))).dtype == x.sum().dtype
         assert forward(kernels.Sum(), np.full(shape, 100).astype(dtype)) == np.full(shape, 100).astype(dtype).sum()
+
+    def test_ones_are_shared_and_cannot_be_changed(self):
+        assert ones(3, np.dtype("float32")) is ones(3, np.dtype("float32"))
+        with pytest.raises(ValueError, match="read-only"):
+            ones(3, np.dtype("float32"))[0] = 2
+
+
+class TestParts:
+    @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+    def test_positive_and_negative_part(self, dtype):
+        x = np.array([-np.inf, -2, -0.0, 0, 3, np.inf, np.nan], dtype)
+        np.testing.assert_array_equal(positive_part(x, np.empty_like(x)), np.maximum(x, 0))
+        np.testing.assert_array_equal(negative_part(x, np.empty_like(x)), np.minimum(x, 0))

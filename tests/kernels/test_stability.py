@@ -158,3 +158,25 @@ class TestFloat32Accumulation:
         exact = rows * float(np.float32(0.1))
         assert run(kernels.Sum(0), x)[0] == pytest.approx(np.full(3, exact), rel=5e-6)
         assert run(kernels.Mean(0), x)[0] == pytest.approx(np.full(3, exact / rows), rel=5e-6)
+
+    @pytest.mark.parametrize("columns", [1, 63, 64, 1000])
+    def test_sum_over_a_last_axis_short_or_long(self, columns):
+        # A product with ones up to 63 numbers, NumPy's sum in pairs from 64 on: 63 roundings of ε/2 at most, or a few.
+        x = np.full((5, columns), 0.1, "float32")
+        exact = columns * float(np.float32(0.1))
+        assert run(kernels.Sum(-1), x)[0] == pytest.approx(np.full(5, exact), rel=4e-6)
+        assert run(kernels.Sum(-1, keepdims=True), x)[0].shape == (5, 1)
+
+    def test_batch_normalization_of_many_rows(self):
+        """Several pieces, several places side by side in a row: the statistics are those of float64 all the same."""
+        rng = np.random.default_rng(0)
+        x = rng.normal(3, 2, (64, 30, 40, 8)).astype("float32")
+        (y, mean, variance), _ = kernels.BatchNormalization(1e-3).forward(
+            Heap(), x, np.ones(8, "float32"), np.zeros(8, "float32")
+        )
+        exact = x.astype("float64")
+        expected_mean, expected_variance = exact.mean(axis=(0, 1, 2)), exact.var(axis=(0, 1, 2))
+        # Sums of 76,800 float32 numbers in blocks: relative errors of some 1e-7.
+        assert mean == pytest.approx(expected_mean, rel=2e-6)
+        assert variance == pytest.approx(expected_variance, rel=2e-6)
+        np.testing.assert_allclose(y, (exact - expected_mean) / np.sqrt(expected_variance + 1e-3), atol=1e-5)
