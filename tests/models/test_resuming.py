@@ -136,7 +136,7 @@ class TestGoingOn:
             {"augment": shift, "steps_per_epoch": 7},
             {"validation_data": (X[:9], Y[:9])},
         ],
-        ids=str,
+        ids=lambda options: ", ".join(options),
     )
     def test_wherever_the_data_are(self, options, path):
         through = make()
