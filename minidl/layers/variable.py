@@ -147,7 +147,8 @@ class Variable(Tensor):
 
     def _broadcastable(self, value: TensorLike) -> Array:
         array = np.asarray(plain(value))
-        check_broadcast(f"assign to {self.path!r}", self.shape, array.shape)
+        if array.ndim and array.shape != self.shape:
+            check_broadcast(f"assign to {self.path!r}", self.shape, array.shape)
         return array
 
     def __repr__(self) -> str:

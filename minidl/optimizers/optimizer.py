@@ -370,9 +370,9 @@ class _Step:
         for run in self._runs:
             optimizer._complete(run.block)
             self._change(run, learning_rate, coefficients)
-        with no_grad():
-            for _, variable in self._homes:
-                if variable.constraint is not None:
+        for _, variable in self._homes:
+            if variable.constraint is not None:
+                with no_grad():
                     variable.assign(variable.constraint(variable))
         optimizer.iterations.assign_add(1)
 
