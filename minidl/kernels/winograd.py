@@ -165,7 +165,7 @@ class WinogradConvolution(Kernel):
     nothing but x and w is saved. The bias may be left out.
 
     The largest error in float32, relative to the largest |y|, is 3e-6 with m = 4 and 5e-7 with m = 2; the sum in the
-    order of its definition has 1e-6. From 8 channels to 256 it is faster than a product with the matrix of windows.
+    order of its definition has 1e-6. `ops.conv` knows from which sizes on it is the faster one.
     """
 
     selective = True

@@ -12,6 +12,7 @@ Images are (n, *sizes, channels), over one or more spatial axes; with data_forma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,9 +29,12 @@ __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
 DATA_FORMATS = ("channels_last", "channels_first")
 PADDINGS = ("valid", "same", "causal")
-# With fewer channels or filters than these the windows' matrix is small, and its product faster than the detour.
-WINOGRAD_CHANNELS = 8
-# With more than these the products rule, and the larger tile, whose transformed kernel is larger, is the slower one.
+# With fewer channels or filters than these the windows' matrix is small, and its product faster than the detour; as it
+# is with fewer places (images × rows × columns) × channels than these.
+WINOGRAD_CHANNELS, WINOGRAD_SIZE = 8, 2**15
+# To transform the kernel, and its gradient back, takes as long as so many tiles.
+KERNEL_TILES = 128
+# With more channels than these the products rule, and the larger tile, whose transformed kernel is larger, is slower.
 LARGE_TILE_CHANNELS = 256
 
 PerAxis = int | Sequence[int]
@@ -65,8 +69,7 @@ def conv(
         if bias.shape != (filters,):
             raise ShapeError(f"conv: expected a bias of shape {(filters,)} for {filters} filters, got {bias.shape}")
     if not (config.exact_convolution() if exact is None else exact) and _suits_winograd(x, w, geometry, groups):
-        tile = 4 if max(w.shape[-2:]) <= LARGE_TILE_CHANNELS else 2
-        y = apply(kernels.WinogradConvolution(tile), x, w, *(() if bias is None else (bias,)))
+        y = apply(kernels.WinogradConvolution(_tile(x, w)), x, w, *(() if bias is None else (bias,)))
     else:
         y = apply(kernels.Convolution(*geometry, groups), x, w)
         y = y if bias is None else y + bias
@@ -74,9 +77,23 @@ def conv(
 
 
 def _suits_winograd(x: Tensor, w: Tensor, geometry: Any, groups: int) -> bool:
-    """Whether it is a 3×3 convolution that keeps the size, with enough channels to be faster that way."""
+    """Whether it is a 3×3 convolution that keeps the size, with enough to do to be faster that way."""
     plain = w.shape[:-2] == (3, 3) and groups == 1 and geometry == ((1, 1), (1, 1), ((1, 1), (1, 1)))
-    return plain and min(w.shape[-2:]) >= WINOGRAD_CHANNELS and 0 not in x.shape
+    channels = min(w.shape[-2:])
+    return plain and channels >= WINOGRAD_CHANNELS and math.prod(x.shape[:-1]) * channels >= WINOGRAD_SIZE
+
+
+def _tile(x: Tensor, w: Tensor) -> int:
+    """How many rows and columns of outputs a tile should have: 4 or 2, whichever takes fewer multiplications.
+
+    Each of the tiles, and the kernel, is transformed to (m + 2)² numbers.
+    """
+
+    def multiplications(m: int) -> int:
+        images, height, width, _ = x.shape
+        return (m + 2) ** 2 * (images * math.ceil(height / m) * math.ceil(width / m) + KERNEL_TILES)
+
+    return min((4, 2), key=multiplications) if max(w.shape[-2:]) <= LARGE_TILE_CHANNELS else 2
 
 
 def depthwise_conv(

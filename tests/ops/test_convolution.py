@@ -193,9 +193,9 @@ def test_wrong_arguments(call, error, message):
 
 
 class TestExactness:
-    """3×3 convolutions that keep the size go by Winograd's method unless they are to be exact."""
+    """Large 3×3 convolutions that keep the size go by Winograd's method unless they are to be exact."""
 
-    X = np.random.default_rng(0).standard_normal((2, 9, 8, 8), np.float32)
+    X = np.random.default_rng(0).standard_normal((2, 46, 45, 8), np.float32)
     W = np.random.default_rng(1).standard_normal((3, 3, 8, 16), np.float32)
     B = np.random.default_rng(2).standard_normal(16).astype(np.float32)
 
@@ -228,9 +228,22 @@ class TestExactness:
     def test_other_convolutions_are_exact_anyway(self, options):
         assert self.kernel_of(self.conv(**options)) is kernels.Convolution
 
-    def test_with_many_channels_the_tiles_are_small(self):
-        x, w = np.zeros((1, 4, 4, 8), np.float32), Variable(np.zeros((3, 3, 8, 257), np.float32))
-        assert ops.conv(x, w, padding="same").output[0].kernel == kernels.WinogradConvolution(2)
+    @pytest.mark.parametrize(
+        ("shape", "filters", "tile"),
+        [
+            ((1, 64, 64, 8), 8, 4),
+            ((1, 64, 64, 8), 257, 2),  # many filters
+            ((1024, 2, 2, 8), 8, 2),  # images smaller than a tile of 4 × 4
+            ((1, 32, 32, 32), 32, 2),  # fewer tiles than it takes to pay for the larger kernel
+        ],
+        ids=str,
+    )
+    def test_how_large_the_tiles_are(self, shape, filters, tile):
+        x, w = np.zeros(shape, np.float32), Variable(np.zeros((3, 3, shape[-1], filters), np.float32))
+        assert ops.conv(x, w, padding="same").output[0].kernel == kernels.WinogradConvolution(tile)
+
+    def test_little_work_is_exact_anyway(self):
+        assert self.kernel_of(ops.conv(self.X[:1, :4], Variable(self.W), padding="same")) is kernels.Convolution
 
     def test_a_bias_that_does_not_fit(self):
         with pytest.raises(ShapeError, match=r"conv: expected a bias of shape \(16,\) for 16 filters, got \(3,\)"):
