@@ -46,7 +46,7 @@ def exact_convolution() -> bool:
 
 
 def set_exact_convolution(exact: bool) -> None:
-    """Let 3×3 convolutions be summed in the order of their definition, or, with False, by Winograd's faster method.
+    """Let all convolutions be summed in the order of their definition; with False, large 3×3 ones by Winograd's method.
 
     The largest error of the latter in float32 is 3e-6 of the largest result, that of the former 1e-6.
     """

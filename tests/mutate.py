@@ -18,6 +18,7 @@ import argparse
 import ast
 import copy
 import importlib
+import inspect
 import os
 import resource
 import signal
@@ -169,9 +170,9 @@ class Mutant:
 
 
 def functions(value):
-    """The function itself, or the methods and properties of a class, with their names."""
+    """The function itself, or the methods and properties of a class, with their names; without their decorators."""
     members = vars(value).items() if isinstance(value, type) else [("", value)]
-    members = [(name, getattr(f, "fget", f)) for name, f in members]
+    members = [(name, inspect.unwrap(getattr(f, "fget", f))) for name, f in members]
     return [(name, f) for name, f in members if isinstance(f, types.FunctionType)]
 
 
@@ -343,7 +344,10 @@ class Laboratory:
 
 
 def run(item):
-    """Run one test; what it says ends in `Laboratory.failed`."""
+    """Run one test; what it says ends in `Laboratory.failed`. What was computed before it is forgotten."""
+    for module in modules():
+        for value in vars(module).values():
+            getattr(value, "cache_clear", int)()
     item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.kernel import Kernel, normalize_axes, ones, sum_axes
+from minidl.kernels.kernel import Kernel, normalize_axes, ones, sum_axes, sum_rows
 from minidl.memory import Array, Memory, Shape
 from minidl.threads import division, in_parallel
 
@@ -23,14 +23,16 @@ def _layout(axis: tuple[int, ...], x: Array) -> tuple[tuple[int, ...], Shape, in
     return averaged, broadcastable, math.prod(x.shape[a] for a in averaged)
 
 
+@functools.lru_cache
 def _side_by_side(places: int, channels: int) -> int:
     """How many places, each with its channels, are put into one row.
 
     NumPy's loops run along the last axis, and are slow where that is as short as the channels often are. With several
     places side by side a row is longer; what is one number for each channel is then repeated as often.
     """
-    row = min(max(places * channels // 64, 512), 8192)
-    return math.gcd(places, max(1, row // max(1, channels)))
+    row = min(max(places * channels // 64, 128), 8192)
+    most = min(max(1, row // max(1, channels)), max(1, places))
+    return next(k for k in range(most, 0, -1) if places % k == 0)
 
 
 class _Columns:
@@ -83,8 +85,7 @@ class _Columns:
                 np.matmul(ones(part.stop - part.start, dtype), term(worker, part), out=own[part.start // grain])
 
         self.each(add)
-        totals = sums[:, 0] if sums.shape[1] == 1 else np.add.reduce(sums, axis=1)
-        return list(np.add.reduce(totals.reshape(len(terms), self.side_by_side, self.channels), axis=1))
+        return [sum_rows(memory, own.reshape(len(own) * self.side_by_side, self.channels)) for own in sums]
 
     def room(self, memory: Memory, dtype: Any) -> Array:
         """For each worker, room for as many rows as it works on at a time."""

@@ -263,6 +263,8 @@ class TestConstants:
             (kernels.Min, {"axis": None, "keepdims": False}),
             (kernels.BatchNormalization, {"epsilon": 1e-3, "axis": (-1,)}),
             (kernels.Standardization, {"epsilon": 1e-3, "axis": (-1,)}),
+            (partial(kernels.GroupNormalization, 2), {"groups": 2, "epsilon": 1e-3, "axis": -1}),
+            (kernels.LayerNormalization, {"epsilon": 1e-3, "axis": (-1,), "center": True}),
         ],
     )
     def test_defaults(self, kernel, defaults):
