@@ -38,7 +38,10 @@ _threads_of_blas: ContextVar[int] = ContextVar("threads_of_blas", default=1)
 
 
 def products_divided(divided: bool = True) -> AbstractContextManager[None]:
-    """In this block BLAS divides large products, and nothing else is divided; or, with False, the other way round."""
+    """In this block BLAS divides large products, and nothing else is divided; or, with False, the other way round.
+
+    Among how many threads is what `config.num_threads` says when the block begins.
+    """
     return during(_threads_of_blas, _available() if divided else 1)
 
 

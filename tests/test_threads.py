@@ -41,7 +41,7 @@ class TestInParallel:
 
     def test_a_single_piece_stays_here(self, number_of_threads):
         done = []
-        threads.in_parallel(lambda worker, part: done.append((worker, part, threading.get_ident())), 5, 5)
+        threads.in_parallel(lambda worker, part: done.append((worker, part, threading.get_ident())), 5, 5, 2)
         assert done == [(0, slice(0, 5), threading.get_ident())]
 
     def test_an_error_in_any_thread_comes_back(self, number_of_threads):

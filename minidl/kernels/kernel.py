@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from minidl.errors import NotDifferentiableError
 from minidl.memory import Array, Memory, Shape
+from minidl.threads import PIECE, matmul
 
-# How many rows are added up at once, and up to where a last axis is short.
-BLOCK, SHORT = 256, 64
+# How many rows are added up at once, from where on a last axis is not short, and what BLAS multiplies.
+BLOCK, SHORT, BLAS_TYPES = 256, 16, "fdFD"
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,17 @@ def normalize_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, 
 def sum_axes(memory: Memory, x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
     """Σx over the sorted `axes`.
 
-    Over the leading axes of floating-point numbers, and over a short last one, it is a product with a vector of ones,
-    which NumPy's own sum is slower than: it would add row after row, or begin anew for every few numbers.
+    Over the leading axes of floating-point numbers, and over a short last one, it is a product with a vector of ones.
+    NumPy's own sum would add row after row, or begin anew for every few numbers: it is slower, and over many rows less
+    accurate.
     """
     k, shape = len(axes), reduced_shape(x.shape, axes, keepdims)
-    if x.dtype.kind in "fc" and x.flags.c_contiguous and 0 < k < x.ndim:
+    if x.dtype.char in BLAS_TYPES and x.flags.c_contiguous and 0 < k < x.ndim:
         if axes[-1] == k - 1:
             return sum_rows(memory, x.reshape(math.prod(x.shape[:k]), math.prod(x.shape[k:]))).reshape(shape)
-        if axes == (x.ndim - 1,) and x.shape[-1] < SHORT:
+        if axes == (x.ndim - 1,) and 1 < x.shape[-1] < SHORT:
             total = memory.empty(shape, x.dtype)
-            np.matmul(x, ones(x.shape[-1], x.dtype), out=total.reshape(x.shape[:-1]))
+            matmul(x, ones(x.shape[-1], x.dtype), total.reshape(x.shape[:-1]))
             return total
     return np.add.reduce(x, axis=axes, keepdims=keepdims, out=memory.empty(shape, sum_dtype(x)))
 
@@ -81,18 +82,22 @@ def sum_rows(memory: Memory, x: Array) -> Array:
     rows, columns = x.shape
     blocks, rest = divmod(rows, BLOCK)
     if blocks < 2:
-        return np.matmul(ones(rows, x.dtype), x, out=memory.empty((columns,), x.dtype))
+        return matmul(ones(rows, x.dtype), x, memory.empty((columns,), x.dtype))
     sums = memory.empty((blocks, columns), x.dtype)
-    np.matmul(ones(BLOCK, x.dtype), x[: rows - rest].reshape(blocks, BLOCK, columns), out=sums)
+    matmul(ones(BLOCK, x.dtype), x[: rows - rest].reshape(blocks, BLOCK, columns), sums)
     total = sum_rows(memory, sums)
-    total += np.matmul(ones(rest, x.dtype), x[rows - rest :])
+    total += matmul(ones(rest, x.dtype), x[rows - rest :], memory.empty((columns,), x.dtype))
     return total
 
 
-@functools.lru_cache(128)
-def ones(count: int, dtype: npt.DTypeLike) -> Array:
-    """So many ones, always the same that nobody may write to: a product with them is a sum."""
-    vector = np.ones(count, dtype)
+def ones(count: int, dtype: np.dtype[Any]) -> Array:
+    """So many ones, which nobody may write to: a product with them is a sum."""
+    return _many_ones(dtype)[:count] if count <= PIECE else np.ones(count, dtype)
+
+
+@functools.lru_cache
+def _many_ones(dtype: np.dtype[Any]) -> Array:
+    vector = np.ones(PIECE, dtype)
     vector.flags.writeable = False
     return vector
 

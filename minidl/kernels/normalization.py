@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.kernels.kernel import Kernel, normalize_axes, ones, sum_axes, sum_rows
 from minidl.memory import Array, Memory, Shape
-from minidl.threads import division, in_parallel
+from minidl.threads import division, in_parallel, matmul
 
 
 def _layout(axis: tuple[int, ...], x: Array) -> tuple[tuple[int, ...], Shape, int]:
@@ -82,7 +82,7 @@ class _Columns:
 
         def add(worker: int, part: slice) -> None:
             for own, term in zip(sums, terms, strict=True):
-                np.matmul(ones(part.stop - part.start, dtype), term(worker, part), out=own[part.start // grain])
+                matmul(ones(part.stop - part.start, dtype), term(worker, part), own[part.start // grain])
 
         self.each(add)
         return [sum_rows(memory, own.reshape(len(own) * self.side_by_side, self.channels)) for own in sums]
@@ -251,7 +251,7 @@ class _PerChannel:
         batch, length, columns, after = rows.shape
         total = memory.empty((batch, columns), rows.dtype)
         if after == 1:
-            np.matmul(ones(length, rows.dtype), rows[..., 0], out=total)
+            matmul(ones(length, rows.dtype), rows[..., 0], total)
         else:
             np.add.reduce(rows, axis=(1, 3), out=total)
         folded: Array = total.reshape(batch, self.side_by_side, self.channels).sum(axis=1)
@@ -374,8 +374,8 @@ class LayerNormalization(Kernel):
         def differentiate(worker: int, part: slice) -> None:
             out, g = dx[part], room[worker, : part.stop - part.start]
             np.multiply(rows[part], x_hat[part], out=out)
-            np.matmul(ones(len(out), out.dtype), out, out=sums[0, part.start // grain])
-            np.matmul(ones(len(out), out.dtype), rows[part], out=sums[1, part.start // grain])
+            matmul(ones(len(out), out.dtype), out, sums[0, part.start // grain])
+            matmul(ones(len(out), out.dtype), rows[part], sums[1, part.start // grain])
             slope = self._means(out, gamma)
             np.multiply(rows[part], scale, out=g)
             np.multiply(x_hat[part], slope, out=out)

@@ -170,9 +170,7 @@ _LIMITS = ("rmin", "rmax", "dmax")
 
 def _approach(average: Variable, batch: Array, momentum: float) -> None:
     """average ← average·momentum + batch·(1 − momentum)."""
-    moving = average.data
-    moving *= momentum
-    moving += batch.real * (1 - momentum)
+    np.add(average.data * momentum, batch.real * (1 - momentum), out=average.data, casting="same_kind")
     average.version += 1
 
 

@@ -53,9 +53,10 @@ def conv(
 ) -> Tensor:
     """y = the convolution of images with a kernel (*window, channels/groups, filters), plus a bias (filters,).
 
-    The number of groups follows from the kernel: it is the channels of the input over those of the kernel. Where
-    `kernels.WinogradConvolution` can take the place of the sum in its order of definition it does, unless the result is
-    to be `exact` (None: as `minidl.config.set_exact_convolution` says).
+    The number of groups follows from the kernel: it is the channels of the input over those of the kernel.
+    `kernels.WinogradConvolution` takes the place of the sum in its order of definition where it is faster, unless the
+    result is to be `exact` (None: as `minidl.config.set_exact_convolution` says). Which is faster depends on the number
+    of images, too: one alone may differ from the same in a large batch, by 3e-6 of the largest result in float32.
     """
     x, w, geometry = _prepare("conv", inputs, kernel, strides, padding, data_format, dilation_rate)
     channels, inside, filters = x.shape[-1], *w.shape[-2:]

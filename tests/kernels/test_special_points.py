@@ -14,6 +14,7 @@ from minidl import kernels
 from minidl.kernels.elementary import negative_part, positive_part
 from minidl.kernels.kernel import ones, sum_axes
 from minidl.memory import Heap
+from minidl.threads import PIECE
 
 INF = math.inf
 
@@ -287,7 +288,8 @@ class TestKernels:
         assert forward(kernels.Sum(), np.full(shape, 100).astype(dtype)) == np.full(shape, 100).astype(dtype).sum()
 
     def test_ones_are_shared_and_cannot_be_changed(self):
-        assert ones(3, np.dtype("float32")) is ones(3, np.dtype("float32"))
+        assert np.shares_memory(ones(3, np.dtype("float32")), ones(5, np.dtype("float32")))
+        assert ones(PIECE + 1, np.dtype("float32")).tolist() == [1] * (PIECE + 1)
         with pytest.raises(ValueError, match="read-only"):
             ones(3, np.dtype("float32"))[0] = 2
 

@@ -159,19 +159,19 @@ class TestFloat32Accumulation:
         assert run(kernels.Sum(0), x)[0] == pytest.approx(np.full(3, exact), rel=5e-6)
         assert run(kernels.Mean(0), x)[0] == pytest.approx(np.full(3, exact / rows), rel=5e-6)
 
-    @pytest.mark.parametrize("columns", [1, 63, 64, 1000])
+    @pytest.mark.parametrize("columns", [1, 2, 15, 16, 1000])
     def test_sum_over_a_last_axis_short_or_long(self, columns):
-        # A product with ones up to 63 numbers, NumPy's sum in pairs from 64 on: 63 roundings of ε/2 at most, or a few.
+        # A product with ones up to 15 numbers, NumPy's sum in pairs from 16 on.
         x = np.full((5, columns), 0.1, "float32")
         exact = columns * float(np.float32(0.1))
-        assert run(kernels.Sum(-1), x)[0] == pytest.approx(np.full(5, exact), rel=4e-6)
+        assert run(kernels.Sum(-1), x)[0] == pytest.approx(np.full(5, exact), rel=1e-6)
         assert run(kernels.Sum(-1, keepdims=True), x)[0].shape == (5, 1)
 
     @pytest.mark.parametrize("kernel", [kernels.BatchNormalization(), kernels.LayerNormalization()], ids=repr)
     def test_normalization_piece_by_piece(self, kernel):
         """Several pieces, several places side by side in a row: all that float64 gives, where nothing is rounded."""
         rng = np.random.default_rng(0)
-        x, dy = (rng.normal(3, 2, (64, 30, 40, 8)).astype("float32") for _ in range(2))
+        x, dy = (rng.normal(mean, 2, (64, 30, 40, 8)).astype("float32") for mean in (3, 0))
         gamma, beta = (rng.normal(1, 0.1, 8).astype("float32") for _ in range(2))
 
         def everything(dtype):
@@ -191,5 +191,5 @@ class TestFloat32Accumulation:
             Heap(), x, np.ones(8, "float32"), np.zeros(8, "float32")
         )
         exact = x.astype("float64")
-        assert mean == pytest.approx(exact.mean(axis=(0, 1, 2)), rel=2e-6)
-        assert variance == pytest.approx(exact.var(axis=(0, 1, 2)), rel=2e-6)
+        assert mean == pytest.approx(exact.mean(axis=(0, 1, 2)), rel=5e-7)
+        assert variance == pytest.approx(exact.var(axis=(0, 1, 2)), rel=5e-7)
