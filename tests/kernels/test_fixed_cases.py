@@ -57,6 +57,7 @@ def gradients(kernel, *inputs):
         (kernels.MatMul(), [some(3, 4), some(2, 4, 5)]),
         (kernels.MatMul(), [some(2, 3, 4), some(4)]),
         (kernels.BatchNormalization(axis=(1,)), [some(2, 3, 4), some(3), some(3)]),
+        (kernels.BatchNormalization(axis=(0,)), [some(2, 3, 4), some(2), some(2)]),
         (kernels.Standardization(axis=(1,)), [some(2, 3, 4), some(3), some(3), some(3), some(3) ** 2]),
         (kernels.Standardization(axis=(0, 2)), [some(2, 3, 4), *(some(2, 4),) * 3, some(2, 4) ** 2]),
         (kernels.SoftmaxCrossentropy(), [some(2, 3), np.array([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5]])]),
