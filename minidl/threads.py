@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ContextDecorator, nullcontext
+from contextlib import AbstractContextManager, ContextDecorator
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar, cast
 
@@ -116,16 +116,18 @@ def matmul(a: Array, b: Array, out: Array) -> Array:
     BLAS adds up in another order with several threads. So it has one wherever this is called from, but for two large
     matrices in a block of `products_divided`.
     """
-    with nullcontext() if one_blas_thread.visitors else one_blas_thread:
-        large = a.ndim == b.ndim == 2 and a.size * b.shape[1] >= LARGE_PRODUCT
-        threads = _threads_of_blas.get() if large else 1
-        if threads == 1:
-            return np.matmul(a, b, out=out)
-        try:
-            _divide_products(threads)
-            return np.matmul(a, b, out=out)
-        finally:
-            _divide_products(1)
+    if not one_blas_thread.visitors:
+        with one_blas_thread:
+            return matmul(a, b, out)
+    large = a.ndim == b.ndim == 2 and a.size * b.shape[1] >= LARGE_PRODUCT
+    threads = _threads_of_blas.get() if large else 1
+    if threads == 1:
+        return np.matmul(a, b, out=out)
+    try:
+        _divide_products(threads)
+        return np.matmul(a, b, out=out)
+    finally:
+        _divide_products(1)
 
 
 def _divide_products(threads: int) -> None:
